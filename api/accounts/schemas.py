@@ -1,0 +1,61 @@
+"""Accounts on the wire."""
+
+from .. import opaque
+from ..http import Schema, Text
+from ..users.schemas import DisplayName, Email, NewPassword, Password, Username
+
+
+class RegisterRequest(Schema):
+    """A new account."""
+
+    username = Username(required=True)
+    password = NewPassword(required=True, example="Correct-Horse-7")
+    email = Email()
+    display_name = DisplayName()
+
+
+class ProfileChange(Schema):
+    """What to change; members that are left out stay as they are."""
+
+    display_name = DisplayName(allow_none=True)
+
+
+class OneTimeTokenField(Text):
+    """A token from a mail."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            43,
+            43,
+            pattern=opaque.PATTERN,
+            error="Must be a token as the mail has it.",
+            required=True,
+            load_only=True,
+            metadata={"description": "The token from the mail.", "example": "Zm9yZXhhbXBsZW9ubHktbm90LWEtcmVhbC10b2tlbi0"},
+        )
+
+
+class EmailVerification(Schema):
+    """The proof of an address."""
+
+    token = OneTimeTokenField()
+
+
+class EmailRequest(Schema):
+    """An address."""
+
+    email = Email(required=True)
+
+
+class PasswordReset(Schema):
+    """The proof from the mail, and the new password."""
+
+    token = OneTimeTokenField()
+    new_password = NewPassword(required=True, example="Battery-Staple-8")
+
+
+class PasswordChange(Schema):
+    """The old password and the new one."""
+
+    current_password = Password(required=True, example="Correct-Horse-7")
+    new_password = NewPassword(required=True, example="Battery-Staple-8")

@@ -1,0 +1,40 @@
+"""Writing the log, and taking personal data out of it."""
+
+import uuid
+
+from sqlalchemy import or_, update
+
+from ..database import transaction
+from ..http.device import device
+from .models import EVENT_TYPES, AuditEvent
+
+
+def record(
+    type_: str,
+    subject_id: uuid.UUID | None,
+    *,
+    actor_id: uuid.UUID | None = None,
+    session_id: uuid.UUID | None = None,
+    detail: str | None = None,
+) -> None:
+    """Write an event in the caller's transaction: it is remembered exactly if what it tells has happened.
+
+    type_: one of EVENT_TYPES. detail: a few words without secrets and without anything that names a person.
+    """
+    if type_ not in EVENT_TYPES:
+        raise ValueError(f"{type_} is not among the types of events")
+    with transaction() as session:
+        session.add(
+            AuditEvent(type=type_, subject_id=subject_id, actor_id=actor_id, session_id=session_id, detail=detail, **device())
+        )
+
+
+def forget_devices(user_id: uuid.UUID) -> None:
+    """Take addresses and browsers out of everything that a user did or that was done to their account."""
+    with transaction() as session:
+        session.execute(
+            update(AuditEvent)
+            .where(or_(AuditEvent.subject_id == user_id, AuditEvent.actor_id == user_id))
+            .values(ip_address=None, user_agent=None)
+            .execution_options(synchronize_session=False)
+        )

@@ -1,0 +1,184 @@
+"""The database: models' base, UTC times, one way to write (`transaction`) and one to read (`fetch_one`, `fetch_all`).
+
+Two engines share one URL. The default one runs transactions. The one bound as `read` is in AUTOCOMMIT, so that a
+read is one statement and not BEGIN, SELECT, ROLLBACK.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, Dialect, Engine, Executable, MetaData, Row, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.types import TypeDecorator
+
+from .config import Settings
+from .problems import Problem
+
+SQLITE_BUSY_SECONDS = 15
+READ = "read"
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC, on SQLite too, with microseconds."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The base of every model. Constraints are named, so that migrations can name them too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    registry = registry(type_annotation_map={datetime: UTCDateTime}, metadata=metadata)
+
+
+# expire_on_commit: what a use case returns is complete; touching it later must not read again.
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Bind both engines to the app; create the folder of an embedded database, readable by its owner alone."""
+    url = make_url(settings.database)
+    if url.get_backend_name() == "sqlite":
+        _prepare_sqlite_file(url.database)
+        write: dict[str, Any] = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}, "hide_parameters": True}
+        read = dict(write)
+    else:
+        # A dead connection is found before a transaction starts on it; a read is simply run again.
+        write = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10, "pool_timeout": 5, "hide_parameters": True,
+                 "connect_args": {"connect_timeout": 5}}  # fmt: skip
+        read = {**write, "pool_pre_ping": False}
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = write
+    app.config["SQLALCHEMY_BINDS"] = {READ: {"url": url, "isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None, **read}}
+    db.init_app(app)
+    if url.get_backend_name() == "sqlite":
+        with app.app_context():
+            for name, engine in db.engines.items():
+                _tune_sqlite(engine, transactional=name != READ)
+
+
+def _prepare_sqlite_file(file: str | None) -> None:
+    """The file holds the signing keys: nobody but its owner may read it."""
+    if not file or file == ":memory:":
+        raise ValueError("SQLite needs a file: every connection to :memory: is a database of its own")
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+
+
+def _tune_sqlite(engine: Engine, *, transactional: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below; the driver would begin too late
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    if transactional:
+
+        @event.listens_for(engine, "begin")
+        def begin_immediate(connection: Any) -> None:
+            # Taking the write lock first is what makes two read-then-write transactions wait for
+            # each other instead of failing with SQLITE_BUSY half-way.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Run a block as one transaction; join the one that is open already.
+
+    The outermost block commits at its end and rolls back on an error, except for a Problem whose class says
+    `commits = True`: what it reports has happened and must be remembered although the answer is an error.
+    """
+    session = db.session()
+    if "after_commit" in session.info:
+        yield session
+        return
+    callbacks: list[Callable[[], None]] = []
+    session.info["after_commit"] = callbacks
+    try:
+        try:
+            yield session
+        except BaseException as error:
+            if not (isinstance(error, Problem) and error.commits):
+                callbacks.clear()  # close() below rolls back
+                raise
+            session.commit()
+            raise
+        session.commit()
+    finally:
+        del session.info["after_commit"]
+        session.close()
+        # Also when the answer to COMMIT was lost and nobody knows: the callbacks look for themselves.
+        for callback in callbacks:
+            callback()
+
+
+def one_at_a_time(name: str) -> None:
+    """Let only one transaction of all processes go on from here until its end. On SQLite every transaction is alone anyway."""
+    session = db.session()
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
+def after_commit(callback: Callable[[], None]) -> None:
+    """Call back once the open transaction is committed, or may have been: its answer was lost. Never if it is rolled back."""
+    db.session().info["after_commit"].append(callback)
+
+
+def fetch_one(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+    """Run one read outside any transaction and return its only row, or None."""
+    rows = fetch_all(statement, parameters)
+    return rows[0] if rows else None
+
+
+def fetch_all(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    """Run one read outside any transaction and return its rows.
+
+    A connection that died while idle (the server was restarted) is noticed only by using it; a read can
+    safely be run again on a new one, once.
+    """
+    try:
+        return _fetch(statement, parameters)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return _fetch(statement, parameters)
+
+
+def _fetch(statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Row[Any]]:
+    with db.engines[READ].connect() as connection:
+        return connection.execute(statement, parameters or {}).all()

@@ -1,0 +1,101 @@
+"""Liveness and readiness."""
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+from flask.views import MethodView
+from marshmallow import fields, validate
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..config import settings
+from ..database import READ, db
+from ..http import Blueprint, Schema, limits, public
+from ..sessions.revocation import mirror
+from .errors import NotReady
+
+blp = Blueprint("health", __name__, url_prefix="/health", description="For load balancers and monitors.")
+
+
+class Alive(Schema):
+    """The process answers."""
+
+    status = fields.String(
+        required=True, validate=validate.Equal("alive"), metadata={"description": "Always `alive`.", "example": "alive"}
+    )
+
+
+class Ready(Schema):
+    """The service can do its work."""
+
+    status = fields.String(
+        required=True, validate=validate.Equal("ready"), metadata={"description": "Always `ready`.", "example": "ready"}
+    )
+    database = fields.String(
+        required=True, validate=validate.Equal("ok"), metadata={"description": "The database answers.", "example": "ok"}
+    )
+    migrations = fields.String(
+        required=True,
+        validate=validate.Equal("ok"),
+        metadata={"description": "The schema is this version's.", "example": "ok"},
+    )
+    redis = fields.String(
+        required=True,
+        validate=validate.OneOf(["ok", "off", "away"]),
+        metadata={
+            "description": "`off`: not configured. `away`: configured not to be required, and away.",
+            "example": "off",
+        },
+    )
+
+
+@blp.route("/live")
+class Live(MethodView):
+    @blp.operation("live", public)
+    @blp.limited(limits.UNLIMITED)
+    @blp.response(200, Alive, description="The process answers.")
+    def get(self) -> dict[str, str]:
+        """Ask whether the process is alive
+
+        Touches nothing but the process itself.
+        """
+        return {"status": "alive"}
+
+
+@blp.route("/ready")
+class Readiness(MethodView):
+    @blp.operation("ready", public)
+    @blp.limited(limits.UNLIMITED)
+    @blp.response(200, Ready, description="Ready to serve.")
+    @blp.problems(NotReady)
+    def get(self) -> dict[str, str]:
+        """Ask whether the service is ready
+
+        Looks at the database, at its migrations, and at Redis where it is configured.
+        """
+        checks = _database_checks()
+        checks["redis"] = _redis_check(rebuild=set(checks.values()) == {"ok"})
+        if any(found in {"away", "pending"} for name, found in checks.items() if name != "redis" or settings().redis_required):
+            raise NotReady(checks=checks)
+        return {"status": "ready", **checks}
+
+
+def _database_checks() -> dict[str, str]:
+    try:
+        with db.engines[READ].connect() as connection:
+            applied = set(MigrationContext.configure(connection).get_current_heads())
+    except SQLAlchemyError:
+        return {"database": "away", "migrations": "away"}
+    return {"database": "ok", "migrations": "ok" if applied == _heads() else "pending"}
+
+
+def _heads() -> set[str]:
+    directory = current_app.extensions["migrate"].directory
+    heads: set[str] = current_app.extensions.setdefault("keycard.heads", set(ScriptDirectory(directory).get_heads()))
+    return heads
+
+
+def _redis_check(*, rebuild: bool) -> str:
+    """rebuild: mend the revocation mirror on the way, which needs the database."""
+    if not mirror().configured:
+        return "off"
+    return "ok" if (mirror().heal() if rebuild else mirror().answers()) else "away"

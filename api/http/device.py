@@ -1,0 +1,36 @@
+"""What a request says of where it comes from."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from flask import has_request_context, request
+
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+
+
+def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
+    """Read an address as proxies write them: with a port, in brackets, or IPv4 in IPv6. None if it is none."""
+    match = _WITH_PORT.fullmatch(text or "")
+    try:
+        found = ip_address(next(filter(None, match.groups())) if match else text or "")
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def network_of(text: str | None, *, ipv4_prefix: int) -> str:
+    """The network of an address: of IPv6 the /64, which is what one customer gets; `unknown` for no address."""
+    found = parse_address(text)
+    if found is None:
+        return "unknown"
+    return str(ip_network((found, ipv4_prefix if found.version == 4 else 64), strict=False))
+
+
+def device() -> dict[str, str | None]:
+    """`ip_address` and `user_agent`, harmless to store and to show; None outside a request, on the command line."""
+    if not has_request_context():
+        return {"ip_address": None, "user_agent": None}
+    agent = "".join(mark for mark in request.user_agent.string if mark.isprintable())[:255]
+    address = parse_address(request.remote_addr)
+    # A zone id (fe80::1%eth0) says nothing to anybody elsewhere, and can be of any length.
+    return {"ip_address": str(address).partition("%")[0] if address else None, "user_agent": agent or None}

@@ -1,0 +1,255 @@
+"""What a caller must present. One table of demands; `authenticate` enforces it, `documented` describes it.
+
+The token itself is checked by Flask-JWT-Extended with our decoder; this module decides where it may come from
+(RFC 6750: one method per request) and what its bearer must be.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flask import Flask, Response, current_app, g, request
+from flask_jwt_extended import current_user, get_jwt, verify_jwt_in_request
+from flask_jwt_extended.exceptions import CSRFError
+from jwt import PyJWTError
+
+from .. import problems
+from ..extensions import jwt
+from ..problems import Problem
+
+CSRF_HEADER = "X-CSRF-TOKEN"
+_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
+CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+
+
+class Unauthenticated(Problem):
+    """The operation needs a token and the request carries none."""
+
+    status = 401
+    slug = "authentication-required"
+    title = "Authentication is required"
+    remedy = "Sign in, and send the access token as Authorization: Bearer, or let the browser send its cookie."
+
+
+class InvalidToken(Problem):
+    """The token is malformed, forged, of the wrong kind, or from somebody else."""
+
+    status = 401
+    slug = "invalid-token"
+    title = "The token is not valid"
+    remedy = "Sign in again. A refresh token only works on refresh and logout, an access token everywhere else."
+    challenge = 'error="invalid_token"'
+
+
+class TokenExpired(Problem):
+    """The token was good, and its time is over."""
+
+    status = 401
+    slug = "token-expired"
+    title = "The token has expired"
+    remedy = "Exchange your refresh token for a new pair, or sign in again if that one has expired too."
+    challenge = 'error="invalid_token", error_description="expired"'
+
+
+class TokenRevoked(Problem):
+    """The token's session was ended (signed out, ended elsewhere, password changed, token reuse), or the person's
+    roles changed since it was issued."""
+
+    status = 401
+    slug = "token-revoked"
+    title = "The token has been revoked"
+    remedy = "Refresh once; if that is refused too, sign in again."
+    challenge = 'error="invalid_token", error_description="revoked"'
+
+
+class FreshTokenRequired(Problem):
+    """The operation is sensitive and the password was given too long ago (RFC 9470)."""
+
+    status = 401
+    slug = "fresh-token-required"
+    title = "A fresh token is required"
+    remedy = "Send the password to POST /v1/auth/reauthenticate and use the access token it answers."
+    challenge = 'error="insufficient_user_authentication"'
+
+
+class MultipleCredentials(Problem):
+    """The request carries a token in the Authorization header and another one in a cookie. Which of the two is meant
+    cannot be told, so neither is used."""
+
+    status = 401
+    slug = "multiple-credentials"
+    title = "Two credentials at once"
+    remedy = "Send either the Authorization header or the cookie."
+    challenge = 'error="invalid_request"'
+
+
+class CsrfFailed(Problem):
+    """A request that changes something was authenticated by a cookie, and its X-CSRF-TOKEN header is missing or is not
+    the session's."""
+
+    status = 403
+    slug = "csrf-failed"
+    title = "The CSRF value is missing or wrong"
+    remedy = "Copy the CSRF cookie, or `csrf_token` of the login answer, into the X-CSRF-TOKEN header."
+
+
+class RoleRequired(Problem):
+    """The caller is known, and lacks the role that the operation demands."""
+
+    status = 403
+    slug = "role-required"
+    title = "A role is missing"
+    remedy = "Ask an administrator for the role; x-required-roles in the OpenAPI document names it."
+    challenge = 'error="insufficient_scope"'
+
+
+class Caller(Protocol):
+    """What the kernel needs to know of a signed-in caller; `sessions` provides it."""
+
+    @property
+    def roles(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class Security:
+    """One demand. tokens: the kinds that are accepted, none for a public operation.
+
+    live: whether the session must still be open. Logout and refresh say no: they decide themselves what a dead one means.
+    """
+
+    tokens: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    fresh: bool = False
+    optional: bool = False
+    live: bool = True
+
+
+public = Security()
+access_token = Security(("access",))
+fresh_access_token = Security(("access",), fresh=True)
+optional_access_token = Security(("access",), optional=True)
+refresh_token = Security(("refresh",), live=False)
+session_token = Security(("access", "refresh"), live=False)
+
+
+def role(name: str) -> Security:
+    """Demand an access token of a person who holds the role."""
+    return Security(("access",), roles=(name,))
+
+
+def init_app(app: Flask, access_cookie: str, refresh_cookie: str) -> None:
+    """Configure Flask-JWT-Extended, whose every refusal becomes a problem."""
+    app.config.update(
+        JWT_TOKEN_LOCATION=["headers", "cookies"],
+        JWT_ACCESS_COOKIE_NAME=access_cookie,
+        JWT_REFRESH_COOKIE_NAME=refresh_cookie,
+        JWT_CSRF_IN_COOKIES=False,
+        JWT_ENCODE_NBF=False,  # a pair made again must be the same text, and `iat` says enough
+        JWT_CSRF_METHODS=list(CSRF_METHODS),
+        JWT_ACCESS_CSRF_HEADER_NAME=CSRF_HEADER,
+        JWT_REFRESH_CSRF_HEADER_NAME=CSRF_HEADER,
+    )
+    jwt.init_app(app)
+    jwt.unauthorized_loader(lambda _: _answer(Unauthenticated()))
+    jwt.invalid_token_loader(lambda _: _answer(InvalidToken()))
+    jwt.expired_token_loader(lambda *_: _answer(TokenExpired()))
+    jwt.needs_fresh_token_loader(lambda *_: _answer(FreshTokenRequired()))
+    jwt.revoked_token_loader(lambda *_: _answer(TokenRevoked()))
+    jwt.user_lookup_error_loader(lambda *_: _answer(TokenRevoked()))
+    jwt.token_verification_failed_loader(lambda *_: _answer(InvalidToken()))
+    app.register_error_handler(PyJWTError, lambda _: _answer(InvalidToken()))
+    app.register_error_handler(CSRFError, lambda _: _answer(CsrfFailed()))
+
+
+def _answer(problem: Problem) -> Response:
+    return problems.response(problem)
+
+
+def authenticate(security: Security) -> None:
+    """Let the request pass or raise; afterwards `current_user` and `get_jwt()` know the caller."""
+    if not security.tokens:
+        return
+    location, kind = _credential(security)
+    if location is None and not security.optional:
+        raise Unauthenticated
+    verify_jwt_in_request(
+        optional=security.optional,
+        fresh=security.fresh,
+        refresh=kind == "refresh",
+        locations=location or "cookies",
+        # An operation that takes both kinds from a header reads the kind from the token itself.
+        verify_type=len(security.tokens) == 1 or location == "cookies",
+        skip_revocation_check=not security.live,
+    )
+    caller: Caller | None = current_user
+    if security.roles and not (caller and set(security.roles) <= set(caller.roles)):
+        raise RoleRequired
+
+
+def _credential(security: Security) -> tuple[str | None, str]:
+    """Return where the one credential is, and of which kind a cookie is."""
+    header = request.headers.get("Authorization")
+    cookies = [kind for kind in security.tokens if request.cookies.get(_cookie_names()[kind])]
+    if header is None:
+        return ("cookies", cookies[0]) if cookies else (None, security.tokens[0])
+    # A browser in hybrid delivery cannot keep its refresh cookie from travelling beside the access token,
+    # so on logout that cookie does not count as a second credential.
+    if "access" in cookies or (cookies and security.tokens == ("refresh",)):
+        raise MultipleCredentials
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not _B64TOKEN.fullmatch(token):
+        raise InvalidToken
+    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # the library compares the scheme case-sensitively
+    return "headers", security.tokens[0]
+
+
+def _cookie_names() -> dict[str, str]:
+    return {
+        "access": current_app.config["JWT_ACCESS_COOKIE_NAME"],
+        "refresh": current_app.config["JWT_REFRESH_COOKIE_NAME"],
+    }
+
+
+def presented_in_cookie() -> bool:
+    """Say whether the verified token of this request came in a cookie."""
+    return bool(getattr(g, "_jwt_extended_jwt_location", None) == "cookies")
+
+
+def claims() -> dict[str, Any]:
+    """The verified claims of this request's token."""
+    return get_jwt()
+
+
+def documented(security: Security, method: str) -> dict[str, Any]:
+    """Describe the demand as members of an OpenAPI operation."""
+    if not security.tokens:
+        return {"security": []}
+    csrf: dict[str, list[str]] = {"csrfToken": []} if method.upper() in CSRF_METHODS else {}
+    alternatives: list[dict[str, list[str]]] = [{f"{kind}Token": []} for kind in security.tokens]
+    alternatives += [{f"{kind}Cookie": [], **csrf} for kind in security.tokens]
+    if security.optional:
+        alternatives.append({})
+    found: dict[str, Any] = {"security": alternatives}
+    if security.roles:
+        found["x-required-roles"] = list(security.roles)
+    if security.fresh:
+        found["x-fresh-token"] = True
+    return found
+
+
+def refusals(security: Security, method: str) -> list[type[Problem]]:
+    """Name every problem with which `authenticate` can refuse."""
+    if not security.tokens:
+        return []
+    found: list[type[Problem]] = [InvalidToken, TokenExpired, MultipleCredentials]
+    if not security.optional:
+        found.append(Unauthenticated)
+    if security.live:
+        found.append(TokenRevoked)
+    if security.fresh:
+        found.append(FreshTokenRequired)
+    if security.roles:
+        found.append(RoleRequired)
+    if method.upper() in CSRF_METHODS:
+        found.append(CsrfFailed)
+    return found

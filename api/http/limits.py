@@ -1,0 +1,164 @@
+"""Rate limits: one table, kept by Flask-Limiter in memory or Redis, enforced and documented from here.
+
+Every attempt counts, also a malformed or a successful one: a limit that only counts failures can be raced. When Redis
+is away the same limits go on in memory, per process, and the change is logged.
+"""
+
+import hashlib
+import math
+import time
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+from flask_jwt_extended import get_jwt
+from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
+from limits import RateLimitItem, parse
+
+from .. import problems
+from ..config import Settings
+from ..problems import Problem, TooManyRequests
+from .body import read_json
+from .device import network_of
+
+EXTENSION = "keycard.limits"
+REDIS_TIMEOUT_SECONDS = 0.25
+
+
+def address() -> str:
+    """The caller's address, of IPv6 the /64; behind proxies only as far as KEYCARD_TRUSTED_HOPS says."""
+    return network_of(request.remote_addr, ipv4_prefix=32)
+
+
+def named_account_and_address() -> str:
+    """The account that a sign-in names, together with the address, so that nobody can lock out somebody else."""
+    try:
+        body = read_json()
+    except Problem:
+        return address()
+    name = body.get("username") if isinstance(body, dict) else None
+    if not isinstance(name, str):
+        return address()
+    key = unicodedata.normalize("NFKC", name).casefold()
+    return f"{hashlib.sha256(key.encode()).hexdigest()[:32]}:{address()}"
+
+
+def signed_in_account() -> str:
+    """The person of the verified token."""
+    return str(get_jwt()["sub"])
+
+
+def caller() -> str:
+    """The person of the verified token; without one, the address."""
+    try:
+        return signed_in_account()
+    except RuntimeError:  # nobody looked for a token
+        return address()
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One counter. name: of the setting KEYCARD_RATELIMIT_<NAME>, which holds its rate. key: whom it counts."""
+
+    name: str
+    key: Callable[[], str]
+    counts: str
+
+    def item(self, settings: Settings) -> RateLimitItem:
+        return parse(getattr(settings, f"ratelimit_{self.name}"))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an operation declares: every one of its rates must have room."""
+
+    name: str
+    rates: tuple[Rate, ...]
+
+
+LOGIN = Limit(
+    "login",
+    (
+        Rate("login_account", named_account_and_address, "per account and address"),
+        Rate("login_address", address, "per address"),
+    ),
+)
+PASSWORD = Limit("password", (Rate("password", signed_in_account, "per account"),))
+REGISTER = Limit("register", (Rate("register", address, "per address"),))
+MAIL = Limit("mail", (Rate("mail", caller, "per caller"),))
+GENERAL = Limit("general", (Rate("general", lambda: f"{request.endpoint}:{address()}", "per operation and address"),))
+UNLIMITED = Limit("unlimited", ())
+TABLE = (LOGIN, PASSWORD, REGISTER, MAIL, GENERAL)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Set up the counters, one check per row of the table."""
+    app.config["RATELIMIT_ENABLED"] = settings.ratelimit_enabled
+    options: dict[str, Any] = {}
+    if settings.redis_url:
+        options = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
+    limiter = Limiter(
+        address,
+        app=app,
+        storage_uri=settings.redis_url or "memory://",
+        storage_options=options,
+        strategy="moving-window",
+        in_memory_fallback_enabled=bool(settings.redis_url),
+        key_prefix="keycard",
+    )
+    app.extensions[EXTENSION] = {limit.name: _check(limiter, limit, settings) for limit in TABLE}
+    app.extensions["keycard.limiter"] = limiter
+    app.register_error_handler(RateLimitExceeded, _too_many)
+    app.after_request(_add_headers)
+
+
+def _check(limiter: Limiter, limit: Limit, settings: Settings) -> Callable[[], None]:
+    def check() -> None:
+        """Count this request; Flask-Limiter does so before the body of a decorated function runs."""
+
+    check.__qualname__ = f"check_{limit.name}"  # Flask-Limiter tells limits apart by this name
+    decorated: Callable[[], None] = check
+    for rate in limit.rates:
+        value = getattr(settings, f"ratelimit_{rate.name}")
+        decorated = limiter.shared_limit(value, scope=rate.name, key_func=rate.key)(decorated)
+    return decorated
+
+
+def count(limit: Limit) -> None:
+    """Count this request against a row of the table.
+
+    Raises RateLimitExceeded, which is answered as TooManyRequests.
+    """
+    if limit.rates:
+        current_app.extensions[EXTENSION][limit.name]()
+
+
+def _current() -> list[RequestLimit]:
+    limiter: Limiter = current_app.extensions["keycard.limiter"]
+    return limiter.current_limits if limiter.enabled else []
+
+
+def _too_many(_: RateLimitExceeded) -> Response:
+    waits = [_seconds_left(each) for each in _current() if each.breached]
+    return problems.response(TooManyRequests(retry_after=max(waits, default=1)))
+
+
+def _seconds_left(each: RequestLimit) -> int:
+    return max(1, math.ceil(each.window.reset_time - time.time()))
+
+
+def _add_headers(response: Response) -> Response:
+    """RateLimit and RateLimit-Policy, for the limit with the least room (draft-ietf-httpapi-ratelimit-headers-10)."""
+    current = _current()
+    if current:
+        policies = [f'"{_scope(each)}";q={each.limit.amount};w={each.limit.get_expiry()}' for each in current]
+        least = min(current, key=lambda each: each.remaining)
+        response.headers["RateLimit-Policy"] = ", ".join(policies)
+        response.headers["RateLimit"] = f'"{_scope(least)}";r={max(0, least.remaining)};t={_seconds_left(least)}'
+    return response
+
+
+def _scope(each: RequestLimit) -> str:
+    return each.request_args[-1]

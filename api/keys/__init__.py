@@ -1,0 +1,19 @@
+"""Keys: what tokens are signed with, and what verifies them.
+
+Owns the table `signing_keys`. A key is published before it signs and verifies until the last token it signed has expired.
+"""
+
+from .keyring import Key, init_app, keyring
+from .models import SigningKey
+from .rotation import ensure_current, list_keys, purge_retired, rotate
+
+__all__ = [
+    "Key",
+    "SigningKey",
+    "ensure_current",
+    "init_app",
+    "keyring",
+    "list_keys",
+    "purge_retired",
+    "rotate",
+]

@@ -1,0 +1,32 @@
+"""Asking for a mail, and what became of it."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+
+from .. import clock
+from ..database import fetch_all, transaction
+from .models import DEAD, DROPPED, PENDING, SENT, OutgoingEmail
+
+
+def enqueue(kind: str, recipient: str, *, user_id: uuid.UUID | None = None) -> None:
+    """Ask for a mail in the caller's transaction: it leaves if that commits, and never if it is rolled back."""
+    with transaction() as session:
+        session.add(OutgoingEmail(kind=kind, recipient=recipient, user_id=user_id))
+
+
+def drop_all(user_id: uuid.UUID) -> None:
+    """Forget the mail about a user, with its addresses: what waits is not sent, and what was given up is not tried again."""
+    with transaction() as session:
+        mine = (OutgoingEmail.user_id == user_id,)
+        session.execute(update(OutgoingEmail).where(*mine).values(recipient=""))
+        unsent = (*mine, OutgoingEmail.status.in_((PENDING, DEAD)))
+        session.execute(update(OutgoingEmail).where(*unsent).values(status=DROPPED, finished_at=clock.now()))
+
+
+def sent_since(user_id: uuid.UUID, since: datetime, *kinds: str) -> int:
+    """Count the mails of these kinds about a user that have left since a moment. Attempts that failed do not count."""
+    about = (OutgoingEmail.user_id == user_id, OutgoingEmail.kind.in_(kinds))
+    left = (OutgoingEmail.status == SENT, OutgoingEmail.finished_at > since)
+    return int(fetch_all(select(func.count()).select_from(OutgoingEmail).where(*about, *left))[0][0])

@@ -1,0 +1,99 @@
+"""Who is calling: user, roles and session, read together in the one statement that an authenticated request costs."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from flask_jwt_extended import current_user
+from sqlalchemy import bindparam, select
+
+from .. import clock
+from ..access import Identity
+from ..access.identities import COLUMNS
+from ..database import fetch_one
+from ..users import User, active_at
+from .models import Session
+
+SESSION_COLUMNS: tuple[Any, ...] = (
+    Session.id,
+    Session.delivery,
+    Session.created_at,
+    Session.last_used_at,
+    Session.authenticated_at,
+    Session.expires_at,
+    Session.ip_address,
+    Session.user_agent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """An open session as its owner sees it."""
+
+    id: uuid.UUID
+    delivery: str
+    created_at: datetime
+    last_used_at: datetime
+    authenticated_at: datetime
+    expires_at: datetime
+    ip_address: str | None
+    user_agent: str | None
+    current: bool
+
+    @classmethod
+    def of(cls, row: Sequence[Any], *, current: bool) -> Self:
+        """Build one from the values of SESSION_COLUMNS, in their order."""
+        return cls(*[*row, current])
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A signed-in caller."""
+
+    identity: Identity
+    session: SessionView
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return self.identity.roles
+
+
+_now = bindparam("now", type_=Session.expires_at.type)
+# Everything that can kill an access token before its time is a condition here: the session ended or too old, the account
+# suspended or deleted, its epoch raised.
+_live = (
+    select(*COLUMNS, *SESSION_COLUMNS)
+    .join(User, User.id == Session.user_id)
+    .where(
+        Session.id == bindparam("sid"),
+        Session.user_id == bindparam("sub"),
+        Session.ended_at.is_(None),
+        Session.expires_at > _now,
+        active_at(_now),
+        User.epoch == bindparam("epoch"),
+    )
+)
+
+
+def find_live(claims: dict[str, Any]) -> Principal | None:
+    """Return the bearer of a verified access token, or None if the token has been revoked in any way."""
+    row = fetch_one(
+        _live,
+        {
+            "sid": uuid.UUID(claims["sid"]),
+            "sub": uuid.UUID(claims["sub"]),
+            "epoch": claims["epoch"],
+            "now": clock.now(),
+        },
+    )
+    if row is None:
+        return None
+    return Principal(Identity.of(row[: len(COLUMNS)]), SessionView.of(row[len(COLUMNS) :], current=True))
+
+
+def current() -> Principal:
+    """The signed-in caller of this request."""
+    found: Principal = current_user
+    return found

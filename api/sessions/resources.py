@@ -1,0 +1,167 @@
+"""Sign in, refresh, sign out; who am I; my sessions."""
+
+import uuid
+from typing import Any
+
+from flask.views import MethodView
+from flask_jwt_extended import current_user
+
+from ..http import (
+    Blueprint,
+    PageQuery,
+    access_token,
+    guards,
+    limits,
+    link,
+    optional_access_token,
+    public,
+    refresh_token,
+    session_token,
+)
+from ..problems import ServiceUnavailable
+from ..users import AccountSuspended, WrongPassword
+from . import cookies, ending, login, logout, refresh
+from .errors import InvalidCredentials, NoSuchSession, RefreshTokenReused, SessionEnded
+from .listing import list_live
+from .principal import current
+from .schemas import (
+    AccessTokenSchema,
+    LoginRequest,
+    ReauthenticateRequest,
+    SessionPageSchema,
+    TokenPairSchema,
+    WhoAmI,
+)
+
+auth = Blueprint("auth", __name__, url_prefix="/v1/auth", description="Register, sign in, refresh, sign out.")
+mine = Blueprint("sessions", __name__, url_prefix="/v1/users/me/sessions", description="Where you are signed in, and ending it.")
+SESSION_ID = {"in": "path", "name": "session_id", "description": "The `id` of the session, the `sid` of its tokens."}
+SET_COOKIE = {"Set-Cookie": {"$ref": "#/components/headers/SetCookie"}}
+LINK = {"Link": {"$ref": "#/components/headers/Link"}}
+GO_ON = {
+    "me": link("get_me", "Read your account."),
+    "session": link("get_session", "Ask who is calling."),
+    "sessions": link("list_sessions", "List your sessions."),
+    "refresh": link("refresh", "Exchange the refresh token."),
+    "logout": link("logout", "Sign out."),
+}
+
+
+@auth.route("/login")
+class Login(MethodView):
+    @auth.operation("login", public)
+    @auth.limited(limits.LOGIN)
+    @auth.arguments(LoginRequest)
+    @auth.response(200, TokenPairSchema, description="Signed in.", headers=SET_COOKIE)
+    @auth.problems(InvalidCredentials, AccountSuspended, ServiceUnavailable)
+    @auth.links(**GO_ON)
+    def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
+        """Sign in
+
+        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
+        Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+        """
+        pair = login.sign_in(credentials["username"], credentials["password"], credentials["delivery"])
+        return cookies.deliver(pair)
+
+
+@auth.route("/refresh")
+class Refresh(MethodView):
+    @auth.operation("refresh", refresh_token)
+    @auth.response(200, TokenPairSchema, description="Exchanged.", headers=SET_COOKIE)
+    @auth.problems(RefreshTokenReused, SessionEnded)
+    @auth.links(**GO_ON)
+    def post(self) -> dict[str, Any]:
+        """Exchange a refresh token for a new pair
+
+        The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
+        the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
+        it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
+        is accepted only from the cookie.
+        """
+        pair = refresh.rotate(guards.claims(), from_cookie=guards.presented_in_cookie())
+        return cookies.deliver(pair)
+
+
+@auth.route("/logout")
+class Logout(MethodView):
+    @auth.operation("logout", session_token)
+    @auth.response(204, description="Signed out.", headers=SET_COOKIE)
+    def delete(self) -> None:
+        """Sign out
+
+        Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
+        again is no error. Cookies are cleared.
+        """
+        logout.sign_out(guards.claims(), from_cookie=guards.presented_in_cookie())
+        cookies.clear()
+
+
+@auth.route("/session")
+class WhoIsCalling(MethodView):
+    @auth.operation("get_session", optional_access_token)
+    @auth.response(200, WhoAmI, description="Who is calling, if anybody.")
+    def get(self) -> dict[str, Any]:
+        """Ask who is calling
+
+        Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
+        """
+        if current_user is None or not current_user:
+            return {"authenticated": False}
+        return {"authenticated": True, "user": current().identity, "session": current().session}
+
+
+@auth.route("/reauthenticate")
+class Reauthenticate(MethodView):
+    @auth.operation("reauthenticate", access_token)
+    @auth.limited(limits.PASSWORD)
+    @auth.arguments(ReauthenticateRequest)
+    @auth.response(200, AccessTokenSchema, description="A fresh access token.", headers=SET_COOKIE)
+    @auth.links(me=link("get_me", "Read your account."))
+    @auth.problems(WrongPassword)
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Give the password again
+
+        Returns an access token of the same session that counts as fresh, for operations that demand one.
+        """
+        return cookies.deliver(login.reauthenticate(current(), body["password"]))
+
+
+@mine.route("")
+class Sessions(MethodView):
+    @mine.operation("list_sessions", access_token)
+    @mine.arguments(PageQuery, location="query")
+    @mine.response(200, SessionPageSchema, description="A page of your open sessions.", headers=LINK)
+    @mine.links(
+        revoke=link("revoke_session", "End a session.", session_id="$response.body#/items/0/id"),
+        revoke_others=link("revoke_other_sessions", "End every session but this one."),
+    )
+    def get(self, page: dict[str, Any]) -> Any:
+        """List your sessions
+
+        One for each sign-in that is still open, newest first; `current` marks the one you are using.
+        """
+        me = current()
+        return list_live(me.identity.id, current=me.session.id, **page)
+
+    @mine.operation("revoke_other_sessions", access_token)
+    @mine.response(204, description="Every other session has ended.")
+    def delete(self) -> None:
+        """End every other session
+
+        Only the session of this request stays open.
+        """
+        ending.end_others(current())
+
+
+@mine.route("/<uuid:session_id>", parameters=[SESSION_ID])
+class SessionById(MethodView):
+    @mine.operation("revoke_session", access_token)
+    @mine.response(204, description="The session has ended.")
+    @mine.problems(NoSuchSession)
+    def delete(self, session_id: uuid.UUID) -> None:
+        """End one of your sessions
+
+        Its tokens are dead at the next request. The session of another person answers as if it did not exist.
+        """
+        ending.end_one(current(), session_id)

@@ -1,0 +1,146 @@
+"""The revocation mirror in Redis, for other services. Keycard itself never asks it: the truth is the database.
+
+Keys, all with a TTL of the longest remaining life of the tokens they speak of:
+
+- `keycard:revoked:sid:<sid>` exists: every access token of this session is dead.
+- `keycard:revoked:sub:<sub>` holds a number: access tokens of this person with a smaller `epoch` are dead.
+- `keycard:revoked:complete` exists (without TTL): the mirror holds every revocation. A reader that does not find it must
+  not trust the absence of the other keys.
+
+Redis may be away or come back empty. A revocation that could not be written, or a missing `complete`, leads to a rebuild
+from the database: at the next revocation, at the next readiness check, and at start.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from flask import Flask, current_app
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import clock
+from ..config import Settings
+from ..database import fetch_all
+from ..users import User
+from .models import Session
+
+EXTENSION = "keycard.mirror"
+PREFIX = "keycard:revoked:"
+# An epoch read earlier may be written later: a number never replaces a greater one.
+PUT = """
+if tonumber(redis.call('get', KEYS[1]) or '-1') <= tonumber(ARGV[1]) then
+    redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+"""
+COMPLETE = PREFIX + "complete"
+TIMEOUT_SECONDS = 0.25
+# After a failure Redis is left alone for a moment, so that a dead one does not slow every sign-out down.
+PAUSE_SECONDS = 2.0
+
+logger = logging.getLogger("keycard")
+
+
+class Mirror:
+    """Writes revocations to Redis; without one configured, does nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._access_lifetime = timedelta(seconds=settings.access_token_lifetime)
+        self._stale = True
+        self._paused_until = float("-inf")
+        self._redis: Any = None
+        if settings.redis_url:
+            self._redis = redis.Redis.from_url(
+                settings.redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+            )
+
+    @property
+    def configured(self) -> bool:
+        return self._redis is not None
+
+    def publish_sessions(self, ended: Iterable[Any]) -> None:
+        """Mirror those of these sessions that have ended: rows with an id. What became of them is read again, because the answer
+        to a COMMIT can be lost."""
+        ids = [each.id for each in ended]
+        these = select(Session.id, Session.access_expires_at).where(Session.id.in_(ids), Session.ended_at.is_not(None))
+        self._write(lambda pipe: self._put_sessions(pipe, fetch_all(these)))
+
+    def publish_epoch(self, user_id: uuid.UUID) -> None:
+        """Mirror the epoch of a user whose older access tokens died."""
+        this_user = select(User.id, User.epoch, User.epoch_changed_at).where(User.id == user_id)
+        self._write(lambda pipe: self._put_users(pipe, fetch_all(this_user)))
+
+    def heal(self) -> bool:
+        """Rebuild the mirror if it is incomplete; say whether Redis answers."""
+        if not self.configured:
+            return False
+        self._paused_until = float("-inf")
+        return self._write(lambda _: None)
+
+    def answers(self) -> bool:
+        """Say whether Redis answers."""
+        try:
+            return bool(self._redis.ping())
+        except redis.RedisError:
+            return False
+
+    def _write(self, put: Any) -> bool:
+        if not self.configured or time.monotonic() < self._paused_until:
+            self._stale = True
+            return False
+        try:
+            if self._stale or not self._redis.exists(COMPLETE):
+                self._rebuild()
+            pipe = self._redis.pipeline()
+            put(pipe)
+            pipe.execute()
+        except (redis.RedisError, SQLAlchemyError) as error:
+            # What was revoked is committed and holds here; an error now would only deny it.
+            self._stale = True
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            logger.warning("revocation mirror unavailable: %s", type(error).__name__)
+            return False
+        return True
+
+    def _rebuild(self) -> None:
+        self._stale = False
+        now = clock.now()
+        columns = (Session.id, Session.access_expires_at)
+        sessions = fetch_all(select(*columns).where(Session.ended_at.is_not(None), Session.access_expires_at > now))
+        recent = User.epoch_changed_at > now - self._access_lifetime
+        users = fetch_all(select(User.id, User.epoch, User.epoch_changed_at).where(recent))
+        pipe = self._redis.pipeline()
+        self._put_sessions(pipe, sessions)
+        self._put_users(pipe, users)
+        pipe.set(COMPLETE, 1)
+        pipe.execute()
+        logger.info("revocation mirror rebuilt: %s sessions, %s users", len(sessions), len(users))
+
+    def _put_sessions(self, pipe: Any, sessions: Iterable[Any]) -> None:
+        for session_id, access_expires_at in sessions:
+            self._put(pipe, f"{PREFIX}sid:{session_id}", 1, access_expires_at)
+
+    def _put_users(self, pipe: Any, users: Iterable[Any]) -> None:
+        for user_id, epoch, changed_at in users:
+            if changed_at:
+                self._put(pipe, f"{PREFIX}sub:{user_id}", epoch, changed_at + self._access_lifetime)
+
+    @staticmethod
+    def _put(pipe: Any, key: str, value: int, until: datetime) -> None:
+        remaining = int((until - clock.now()).total_seconds() * 1000)
+        if remaining > 0:
+            pipe.eval(PUT, 1, key, value, remaining)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.extensions[EXTENSION] = Mirror(settings)
+
+
+def mirror() -> Mirror:
+    """The app's mirror."""
+    found: Mirror = current_app.extensions[EXTENSION]
+    return found

@@ -1,0 +1,88 @@
+"""Tokens: what they say, and how a pair is made from a session.
+
+A pair is a function of the session's row: made again from the same row, it is the same text. That is how the grace window
+answers a lost response without storing a token anywhere. (EdDSA and RS256 signatures are deterministic.)
+"""
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask_jwt_extended import create_access_token, create_refresh_token
+
+from ..access import Identity
+from ..config import settings
+from ..extensions import TYP
+from ..keys.keyring import keyring
+from .models import Session
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """A pair, or an access token alone. The durations count seconds from the moment of issue."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str | None
+    refresh_expires_in: int | None
+    session_id: uuid.UUID
+    delivery: str
+    csrf_token: str
+
+
+def expiries(now: datetime) -> dict[str, datetime]:
+    """The columns of a session that say when the tokens issued now expire; what outlives the session dies with it."""
+    return {
+        "access_expires_at": now + timedelta(seconds=settings().access_token_lifetime),
+        "refresh_expires_at": now + timedelta(seconds=settings().refresh_token_lifetime),
+    }
+
+
+def issue(session: Session, identity: Identity, *, fresh: bool) -> TokenPair:
+    """Make the pair that the session's row describes."""
+    access = issue_access(session, identity, session.rotated_at, uuid.uuid5(session.refresh_id, "access"), fresh=fresh)
+    expires_at = min(expiries(session.rotated_at)["refresh_expires_at"], session.expires_at)
+    claims = {"aud": settings().public_url, "jti": str(session.refresh_id), "fresh": False}
+    token = _encode("refresh", session, identity, (session.rotated_at, expires_at), claims)
+    return replace(access, refresh_token=token, refresh_expires_in=_seconds(session.rotated_at, expires_at))
+
+
+def issue_access(session: Session, identity: Identity, now: datetime, jti: uuid.UUID, *, fresh: bool) -> TokenPair:
+    """Make an access token alone."""
+    expires_at = min(expiries(now)["access_expires_at"], session.expires_at)
+    fresh_until = int((session.authenticated_at + timedelta(seconds=settings().fresh_lifetime)).timestamp())
+    claims = {"aud": settings().token_audience, "jti": str(jti), "fresh": fresh_until if fresh else False}
+    token = _encode("access", session, identity, (now, expires_at), claims)
+    return TokenPair(
+        access_token=token,
+        expires_in=_seconds(now, expires_at),
+        refresh_token=None,
+        refresh_expires_in=None,
+        session_id=session.id,
+        delivery=session.delivery,
+        csrf_token=session.csrf_token,
+    )
+
+
+def _encode(kind: str, session: Session, identity: Identity, lifetime: tuple[datetime, datetime], claims: dict[str, Any]) -> str:
+    key = keyring().signing()
+    issued_at, expires_at = lifetime
+    claims |= {
+        "iss": settings().public_url,
+        "sid": str(session.id),
+        "iat": int(issued_at.timestamp()),
+        "exp": int(expires_at.timestamp()),
+        "roles": list(identity.roles),
+        "scope": "",
+        "epoch": identity.epoch,
+        "csrf": session.csrf_token,
+    }
+    create = create_access_token if kind == "access" else create_refresh_token
+    headers = {"kid": key.kid, "typ": TYP[kind], "alg": key.algorithm}
+    encoded: str = create(str(identity.id), additional_claims=claims, additional_headers=headers)
+    return encoded
+
+
+def _seconds(start: datetime, end: datetime) -> int:
+    return int(end.timestamp()) - int(start.timestamp())

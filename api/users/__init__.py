@@ -1,0 +1,47 @@
+"""Users: who exists, what they are called, and whether a password is theirs.
+
+Owns the table `users`, the rules for names and passwords, and the hashing. Knows nothing of roles, tokens or sessions.
+"""
+
+from .errors import AccountSuspended, NoSuchUser, PasswordRefused, UsernameTaken, WrongPassword
+from .models import ACTIVE, SUSPENDED, User, active_at, name_key
+from .passwords import Hasher, check_policy, hasher, policy
+from .store import (
+    Credentials,
+    bump_version,
+    bury,
+    create,
+    credentials_of,
+    find_by_proven_email,
+    find_credentials,
+    lock,
+    replace_password_hash,
+    set_password_hash,
+)
+
+__all__ = [
+    "ACTIVE",
+    "SUSPENDED",
+    "AccountSuspended",
+    "Credentials",
+    "Hasher",
+    "NoSuchUser",
+    "PasswordRefused",
+    "User",
+    "UsernameTaken",
+    "WrongPassword",
+    "active_at",
+    "bump_version",
+    "bury",
+    "check_policy",
+    "create",
+    "credentials_of",
+    "find_by_proven_email",
+    "find_credentials",
+    "hasher",
+    "lock",
+    "name_key",
+    "policy",
+    "replace_password_hash",
+    "set_password_hash",
+]

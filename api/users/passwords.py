@@ -1,0 +1,168 @@
+"""Passwords: the policy that is documented, and argon2id in a bounded number at once."""
+
+import os
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from flask import Flask, current_app
+
+from ..config import Settings
+from ..problems import ServiceUnavailable
+from . import foreign_hashes
+from .breached import has_leaked
+from .errors import PasswordRefused
+from .models import name_key
+
+MAX_LENGTH = 128
+# How long a sign-in waits for a free slot before it is turned away.
+QUEUE_SECONDS = 5.0
+# How many may wait: each holds a thread that nothing else can use meanwhile.
+QUEUE_LENGTH = 8
+EXTENSION = "keycard.hasher"
+# The upper-case letters of the Latin, Greek, Cyrillic and Armenian alphabets, as ranges that Python and ECMA-262 read alike
+# (`\p{Lu}` is not among them). In the extended Latin blocks capitals and small letters alternate.
+_BLOCKS = ((0x0041, 0x005B), (0x00C0, 0x00DF), (0x0100, 0x0180), (0x0218, 0x021C), (0x0391, 0x03AC), (0x0400, 0x0430),
+           (0x0531, 0x0557), (0x1E00, 0x1F00))  # fmt: skip
+
+
+def _upper_case() -> str:
+    """The content of a character class: single letters, and ranges of more than one."""
+    letters = [point for low, high in _BLOCKS for point in range(low, high) if unicodedata.category(chr(point)) == "Lu"]
+    runs: list[list[int]] = []
+    for point in letters:
+        if runs and runs[-1][-1] == point - 1:
+            runs[-1].append(point)
+        else:
+            runs.append([point])
+    return "".join(chr(run[0]) if len(run) == 1 else f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
+
+
+UPPER = _upper_case()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a new password must be. pattern: the composition as a regular expression, empty for none."""
+
+    name: str
+    min_length: int
+    pattern: str
+    description: str
+
+
+CLASSIC = Policy(
+    "classic",
+    10,
+    # An upper-case letter before a digit, or after one; spelled without look-ahead so that every generator can follow it.
+    rf"[{UPPER}][\s\S]*[0-9]|[0-9][\s\S]*[{UPPER}]",
+    "10 to 128 characters with an upper-case letter and a digit; not a common password, not the username.",
+)
+NIST = Policy("nist", 15, "", "15 to 128 characters; not a common password, not the username.")
+
+
+def policy(settings: Settings) -> Policy:
+    """The policy that the settings choose."""
+    return {CLASSIC.name: CLASSIC, NIST.name: NIST}[settings.password_policy]
+
+
+def check_policy(password: str, username: str, *, pointer: str) -> None:
+    """Refuse what a pattern cannot: common passwords, leaked ones where a service is configured, and the username.
+
+    pointer: the member of the request body that holds the password. Raises PasswordRefused.
+    """
+    if name_key(password) == name_key(username):
+        raise PasswordRefused(errors=[{"pointer": pointer, "detail": "Must not be the username."}])
+    if password.lower() in _common_passwords():
+        raise PasswordRefused(errors=[{"pointer": pointer, "detail": "This is a common password."}])
+    if has_leaked(password):
+        raise PasswordRefused(errors=[{"pointer": pointer, "detail": "This password is known from a data breach."}])
+
+
+@lru_cache(maxsize=1)
+def _common_passwords() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    # Shorter ones are refused for their length.
+    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= CLASSIC.min_length)
+
+
+class Hasher:
+    """argon2id (RFC 9106). Each hash takes its memory and a core, so only some run at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._argon2 = PasswordHasher(
+            time_cost=settings.argon2_time_cost,
+            memory_cost=settings.argon2_memory_cost,
+            parallelism=settings.argon2_parallelism,
+        )
+        slots = settings.argon2_concurrency or os.cpu_count() or 1
+        self._slots = BoundedSemaphore(slots)
+        self._places = BoundedSemaphore(slots + QUEUE_LENGTH)
+        # Verified when there is no such account, so that the answer takes the same time as for one.
+        self._nobody = self.hash("nobody has this password")
+
+    def hash(self, password: str) -> str:
+        """Return the encoded hash. Raises ServiceUnavailable when every slot stays busy."""
+        with self._slot():
+            return self._argon2.hash(_normalised(password))
+
+    def verify(self, password: str, encoded: str | None) -> bool:
+        """Say whether the password has this hash; without one, do the same work and say no.
+
+        What was typed counts too, not only its normal form: another application, which has made the hash, may not have
+        normalised. A foreign hash takes its own time, until the first sign-in has replaced it.
+        Raises ServiceUnavailable when every slot stays busy.
+        """
+        spellings = dict.fromkeys((_normalised(password), password))
+        with self._slot():
+            return any(self._matches(each, encoded or self._nobody) for each in spellings) and encoded is not None
+
+    def _matches(self, spelling: str, encoded: str) -> bool:
+        if foreign_hashes.is_foreign(encoded):
+            return foreign_hashes.verify(spelling, encoded)
+        try:
+            return self._argon2.verify(encoded, spelling)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def is_outdated(self, encoded: str) -> bool:
+        """Say whether the hash was made in another way, or with other parameters, than today's."""
+        return foreign_hashes.is_foreign(encoded) or self._argon2.check_needs_rehash(encoded)
+
+    def _slot(self) -> "_Slot":
+        return _Slot(self._slots, self._places)
+
+
+def _normalised(password: str) -> str:
+    """One spelling for what looks the same: keyboards compose accents differently (RFC 8265, section 4.2)."""
+    return unicodedata.normalize("NFC", password)
+
+
+class _Slot:
+    def __init__(self, slots: BoundedSemaphore, places: BoundedSemaphore) -> None:
+        self._slots, self._places = slots, places
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(blocking=False):
+            raise ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
+        if not self._slots.acquire(timeout=QUEUE_SECONDS):
+            self._places.release()
+            raise ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
+
+    def __exit__(self, *_: object) -> None:
+        self._slots.release()
+        self._places.release()
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.extensions[EXTENSION] = Hasher(settings)
+
+
+def hasher() -> Hasher:
+    """The app's hasher. Never call it inside a transaction: a hash is slow and a connection is scarce."""
+    found: Hasher = current_app.extensions[EXTENSION]
+    return found

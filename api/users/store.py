@@ -1,0 +1,145 @@
+"""Finding and changing users."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.exc import IntegrityError
+
+from .. import clock
+from ..database import fetch_one, transaction
+from ..http import preconditions
+from .errors import UsernameTaken
+from .models import SUSPENDED, User, active_at, name_key
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a sign-in is checked against."""
+
+    id: uuid.UUID
+    username: str
+    password_hash: str
+    suspended: bool
+    proven_email: str | None
+
+
+def create(*, username: str, password_hash: str, email: str | None, display_name: str | None) -> User:
+    """Add a user.
+
+    Raises UsernameTaken: the unique constraint decides, also between two requests at the same moment.
+    """
+    user = User(
+        username=username,
+        username_key=name_key(username),
+        email=email,
+        email_key=name_key(email) if email else None,
+        display_name=display_name,
+        password_hash=password_hash,
+    )
+    with transaction() as session:
+        session.add(user)
+        try:
+            session.flush()
+        except IntegrityError:
+            raise _taken() from None
+        # Asked after the insert: it waited for a deletion that was under way.
+        if session.scalar(select(User.id).where(User.username_key == buried_key(user.username_key))):
+            raise _taken()
+    return user
+
+
+def _taken() -> UsernameTaken:
+    return UsernameTaken(errors=[{"pointer": "/username", "detail": "Taken."}])
+
+
+def buried_key(username_key: str) -> str:
+    """What keeps the name of a deleted account from being taken: its digest, in a form that no username has."""
+    return f"deleted:{hashlib.sha256(username_key.encode()).hexdigest()}"
+
+
+def bury(user: User, **values: Any) -> None:
+    """Leave of a user only the id and the digest of the name."""
+    now = clock.now()
+    bump_version(
+        user.id,
+        username="deleted",
+        username_key=buried_key(user.username_key),
+        email=None,
+        email_key=None,
+        email_verified_at=None,
+        pending_email=None,
+        display_name=None,
+        password_hash="",
+        status=SUSPENDED,
+        suspended_reason=None,
+        suspended_until=None,
+        deleted_at=now,
+        **values,
+    )
+
+
+def lock(user_id: uuid.UUID, *, version: int | None = None) -> User | None:
+    """Return a user, whom nobody else changes until the open transaction ends; None if there is none.
+
+    version: that must still be theirs, if given. Raises PreconditionFailed.
+    """
+    with transaction() as session:
+        this = select(User).where(User.id == user_id, User.deleted_at.is_(None)).with_for_update()
+        user = session.scalars(this.execution_options(populate_existing=True)).one_or_none()
+        if user:
+            preconditions.check(user.version, version)
+    return user
+
+
+def find_by_proven_email(email: str) -> uuid.UUID | None:
+    """Say who has proven this address."""
+    row = fetch_one(select(User.id).where(User.email_key == name_key(email), User.email_verified_at.is_not(None)))
+    return row.id if row else None
+
+
+def find_credentials(name: str) -> Credentials | None:
+    """Find a user by what they type to sign in: the username, or an address that they have proven."""
+    key = name_key(name)
+    proven = (User.email_key == key) & User.email_verified_at.is_not(None)
+    return _credentials(proven if "@" in name else User.username_key == key)
+
+
+def credentials_of(user_id: uuid.UUID) -> Credentials | None:
+    """The credentials of a known user."""
+    return _credentials(User.id == user_id)
+
+
+def _credentials(where: ColumnElement[bool]) -> Credentials | None:
+    active = active_at(clock.now())
+    columns = (User.id, User.username, User.password_hash, User.email, User.email_verified_at, active.label("active"))
+    row = fetch_one(select(*columns).where(where, User.deleted_at.is_(None)))
+    if row is None:
+        return None
+    proven = row.email if row.email_verified_at else None
+    return Credentials(row.id, row.username, row.password_hash, suspended=not row.active, proven_email=proven)
+
+
+def replace_password_hash(user_id: uuid.UUID, new: str) -> None:
+    """Set a hash, whatever it was."""
+    bump_version(user_id, password_hash=new, password_changed_at=clock.now())
+
+
+def set_password_hash(user_id: uuid.UUID, *, old: str, new: str) -> bool:
+    """Replace a hash, if it is still the old one; say whether it was."""
+    now = clock.now()
+    with transaction() as session:
+        changed: Any = session.execute(
+            update(User)
+            .where(User.id == user_id, User.password_hash == old)
+            .values(password_hash=new, password_changed_at=now, updated_at=now, version=User.version + 1)
+        )
+    return bool(changed.rowcount)
+
+
+def bump_version(user_id: uuid.UUID, **values: Any) -> None:
+    """Change columns of a user, and with them the version and the time of the last change."""
+    with transaction() as session:
+        session.execute(update(User).where(User.id == user_id).values(version=User.version + 1, updated_at=clock.now(), **values))

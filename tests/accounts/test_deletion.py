@@ -1,0 +1,290 @@
+"""Deleting one's own account: everything that names the person goes, and nobody can pass for them afterwards."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from api.audit import AuditEvent
+from api.database import db, fetch_all
+from tests.actors import Bearer, Browser, Hybrid
+from tests.mailbox import Mailbox, join_with, new_address
+from tests.processes.servers import simultaneously
+
+ME, EMAIL, FORGOT = "/v1/users/me", "/v1/users/me/email", "/v1/auth/password/forgot"
+REGISTER, LOGIN = "/v1/auth/register", "/v1/auth/login"
+ROUNDS = range(5)
+
+
+@pytest.fixture(scope="module")
+def app(new_app: Callable[..., Flask]) -> Flask:
+    """An outbox, and tables, of our own."""
+    return new_app()
+
+
+@pytest.fixture
+def mailbox(app: Flask) -> Mailbox:
+    return Mailbox(app)
+
+
+def told(answer: TestResponse) -> tuple[int, str]:
+    return answer.status_code, answer.json["type"]
+
+
+def test_every_session_is_dead_at_once(person: Bearer, app: Flask) -> None:
+    others = [kind(app, person.name) for kind in (Bearer, Hybrid, Browser)]
+    for each in others:
+        each.login()
+    answer = person.delete(ME)
+    assert (answer.status_code, answer.data) == (204, b"")
+    for each in (person, *others):
+        assert each.get(ME).json["type"] == "/problems/token-revoked"
+        assert each.refresh().json["type"] == "/problems/session-ended"
+        assert each.delete(ME).status_code == 401
+
+
+def test_it_cannot_be_signed_in_to(app: Flask, mailbox: Mailbox) -> None:
+    """Neither by name nor by address, and the answer is that to a name which never was."""
+    address = new_address()
+    person = join_with(mailbox, address)
+    never_was = Bearer(app).login()
+    person.delete(ME)
+    for name in (person.name, person.name.upper(), address):
+        answer = person.request("POST", LOGIN, json={"username": name, "password": person.password})
+        assert {**answer.json, "request_id": ""} == {**never_was.json, "request_id": ""}
+    for name in ("deleted", "deleted:"):
+        assert person.request("POST", LOGIN, json={"username": name, "password": person.password}).status_code == 401
+
+
+@pytest.mark.parametrize("spell", [str, str.upper, str.title], ids=["same", "upper", "title"])
+def test_nobody_gets_the_username_again(user: Bearer, app: Flask, spell: Callable[[str], str]) -> None:
+    """Who trusts the name elsewhere must not meet somebody else under it. Answered like any name that is taken."""
+    user.delete(ME)
+    answer = Bearer(app, spell(user.name)).register()
+    assert told(answer) == (409, "/problems/username-taken")
+    assert answer.json["errors"] == [{"pointer": "/username", "detail": "Taken."}]
+    admin = Bearer(app).join(roles=["admin"])
+    body = {"username": spell(user.name), "password": user.password, "roles": ["user"]}
+    assert told(admin.post("/v1/admin/users", json=body)) == (409, "/problems/username-taken")
+
+
+def test_the_address_may_be_used_again(app: Flask, mailbox: Mailbox) -> None:
+    """By whoever proves it, which the one who left could do too."""
+    address = new_address()
+    gone = join_with(mailbox, address)
+    gone_id = gone.id
+    gone.delete(ME)
+    heir = join_with(mailbox, address)
+    answer = heir.request("POST", LOGIN, json={"username": address, "password": heir.password})
+    assert answer.status_code == 200
+    assert heir.id != gone_id
+    assert {each["user_id"] for each in heir.get(f"{ME}/events").json["items"]} == {heir.id}
+
+
+def test_it_needs_a_fresh_token(person: Bearer) -> None:
+    """A token that was found lying around does not suffice."""
+    person.refresh()
+    assert told(person.delete(ME)) == (401, "/problems/fresh-token-required")
+    assert person.get(ME).status_code == 200
+    person.keep(person.post("/v1/auth/reauthenticate", json={"password": person.password}))
+    assert person.delete(ME).status_code == 204
+
+
+def test_a_token_stays_fresh_for_ten_minutes(app: Flask, clock: Any) -> None:
+    early, late = Bearer(app).join(), Bearer(app).join()
+    clock.shift(600 - 1)
+    assert early.delete(ME).status_code == 204
+    clock.shift(2)
+    assert told(late.delete(ME)) == (401, "/problems/fresh-token-required")
+
+
+def test_it_needs_somebody(anybody: Bearer) -> None:
+    assert told(anybody.delete(ME)) == (401, "/problems/authentication-required")
+
+
+def test_of_simultaneous_deletions_nothing_is_left_half(app: Flask) -> None:
+    for _ in ROUNDS:
+        person = Bearer(app).join()
+        user_id = person.id
+        copies = [Bearer(app) for _ in range(8)]
+        answers = simultaneously(*[partial(each.request, "DELETE", ME, token=person.access_token) for each in copies])
+        assert 204 in {each.status_code for each in answers}
+        assert {each.status_code for each in answers} <= {204, 401}
+        assert [row.type for row in events_of(app, user_id)].count("deletion") == 1
+
+
+def test_a_sign_in_at_the_moment_of_a_deletion_is_over_or_refused(app: Flask) -> None:
+    for _ in ROUNDS:
+        person = Bearer(app).join()
+        others = [Bearer(app, person.name) for _ in range(6)]
+        *answers, deleted = simultaneously(*[each.login for each in others], lambda person=person: person.delete(ME))
+        assert deleted.status_code == 204
+        assert {each.status_code for each in answers} <= {200, 401}
+        for other in others:
+            assert other.get(ME).status_code == 401
+            assert other.refresh().status_code == 401
+
+
+def test_a_registration_of_the_name_at_the_moment_of_the_deletion_is_refused(app: Flask) -> None:
+    """There is no moment between the name that is in use and the name that was."""
+    for _ in ROUNDS:
+        person = Bearer(app).join()
+        others = [Bearer(app, person.name) for _ in range(6)]
+        *answers, deleted = simultaneously(*[each.register for each in others], lambda person=person: person.delete(ME))
+        assert deleted.status_code == 204
+        assert {told(each) for each in answers} == {(409, "/problems/username-taken")}
+
+
+def test_a_proof_at_the_moment_of_the_deletion_leaves_no_address(app: Flask, mailbox: Mailbox) -> None:
+    """Neither waits for the other for ever, and afterwards nobody has the address."""
+    for _ in ROUNDS:
+        address = new_address()
+        person = Bearer(app).join(email=address)
+        body = {"token": mailbox.token(address)}
+        prove = partial(Bearer(app).request, "POST", "/v1/auth/email/verify", json=body)
+        proof, deleted = simultaneously(prove, lambda person=person: person.delete(ME))
+        assert deleted.status_code == 204
+        assert proof.status_code in {204, 403}
+        assert address.lower() not in everything_in(app)
+
+
+CHANGES = [
+    ("PATCH", ME, {"display_name": "Ada the Latecomer"}, 200),
+    ("PUT", EMAIL, {"email": "Ada-the-Latecomer@example.com"}, 202),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), CHANGES, ids=["profile", "address"])
+def test_a_change_at_the_moment_of_the_deletion_is_before_it_or_refused(
+    app: Flask, method: str, path: str, body: dict[str, str], status: int
+) -> None:
+    """What is written after the account was emptied would stay for ever."""
+    for _ in ROUNDS:
+        person = Bearer(app).join()
+        person.client.environ_base |= {"HTTP_USER_AGENT": "The-Latecomers-Browser/7"}
+        calls = [partial(person.request, method, path, token=person.access_token, json=body)] * 6
+        *answers, deleted = simultaneously(*calls, lambda person=person: person.delete(ME))
+        assert deleted.status_code == 204
+        assert {each.status_code for each in answers} <= {status, 401}
+        assert "latecomer" not in everything_in(app)
+
+
+@pytest.fixture
+def own_app(new_app: Callable[..., Flask]) -> Flask:
+    """An app without the administrators of other tests."""
+    return new_app()
+
+
+def test_the_last_administrator_stays(own_app: Flask) -> None:
+    """One who is suspended cannot administer, and so does not count."""
+    admin, other = (Bearer(own_app).join(roles=["admin"]) for _ in range(2))
+    path = f"/v1/admin/users/{other.id}"
+    suspension = {"suspension": {"reason": "left", "until": None}}
+    etag = admin.get(path).headers["ETag"]
+    assert admin.patch(path, json=suspension, headers={"If-Match": etag}).status_code == 200
+    assert told(admin.delete(ME)) == (409, "/problems/last-admin")
+    assert admin.get(ME).json["roles"] == ["admin", "user"]
+    etag = admin.get(path).headers["ETag"]
+    assert admin.patch(path, json={"suspension": None}, headers={"If-Match": etag}).status_code == 200
+    assert admin.delete(ME).status_code == 204
+    other.login()
+    assert told(other.delete(ME)) == (409, "/problems/last-admin")
+
+
+def test_of_two_administrators_who_leave_at_once_one_stays(own_app: Flask) -> None:
+    people = [Bearer(own_app).join(roles=["admin"]) for _ in range(2)]
+    answers = simultaneously(*[partial(each.delete, ME) for each in people])
+    assert sorted(each.status_code for each in answers) == [204, 409]
+    (stayed,) = [each for each, answer in zip(people, answers, strict=True) if answer.status_code == 409]
+    assert stayed.get("/v1/admin/users").status_code == 200
+
+
+def everything_in(app: Flask) -> str:
+    """Every row of every table, in lower case."""
+    with app.app_context():
+        return "\n".join(str(tuple(row)) for table in db.metadata.sorted_tables for row in fetch_all(select(table))).lower()
+
+
+def events_of(app: Flask, user_id: str) -> list[Any]:
+    with app.app_context():
+        rows = fetch_all(select(AuditEvent.__table__).order_by(AuditEvent.created_at))
+    return [row for row in rows if user_id in {str(row.subject_id), str(row.actor_id)}]
+
+
+ADDRESS_OF_CLIENT, AGENT = "198.51.100.77", "Adas-Very-Own-Browser/7"
+
+
+def a_full_life(mailbox: Mailbox) -> tuple[Bearer, list[str]]:
+    """Somebody who has left traces wherever one can; and what must be gone when they are."""
+    old, new = new_address(), new_address()
+    person = Bearer(mailbox.app)
+    person.client.environ_base |= {"REMOTE_ADDR": ADDRESS_OF_CLIENT, "HTTP_USER_AGENT": AGENT}
+    request = partial(person.request, "POST")
+    person.join(email=old, display_name="Ada von Nebenan")
+    request("/v1/auth/email/verify", json={"token": mailbox.token(old)})
+    for name in (person.name, old):
+        request(LOGIN, json={"username": name, "password": "Wrong-Horse-7"})
+    person.patch(ME, json={"display_name": "Ada von Gegenüber"})
+    person.post("/v1/auth/reauthenticate", json={"password": "Wrong-Horse-7"})
+    person.put(EMAIL, json={"email": new})
+    mailbox.deliver()
+    request(FORGOT, json={"email": old.upper()})
+    person.put(EMAIL, json={"email": new.upper()})
+    return person, [person.name, old, new, "ada von", ADDRESS_OF_CLIENT, AGENT]
+
+
+def test_nothing_that_names_the_person_is_left(app: Flask, mailbox: Mailbox) -> None:
+    """In no column of any table: not the names, the addresses, the browser, nor where they came from."""
+    person, traces = a_full_life(mailbox)
+    traces = [each.lower() for each in traces]
+    before = everything_in(app)
+    assert [each for each in traces if each not in before] == []
+    assert person.delete(ME).status_code == 204
+    after = everything_in(app)
+    assert [each for each in traces if each in after] == []
+
+
+def test_the_network_the_person_came_from_is_forgotten_too(app: Flask, mailbox: Mailbox) -> None:
+    """Failed sign-ins are counted by network, beside the id that stays."""
+    person, _ = a_full_life(mailbox)
+    network = ADDRESS_OF_CLIENT.rpartition(".")[0]
+    person.request("POST", LOGIN, json={"username": person.name, "password": "Wrong-Horse-7"})
+    assert network in everything_in(app)
+    person.delete(ME)
+    assert network not in everything_in(app)
+
+
+def test_the_log_keeps_what_happened_under_the_bare_id(app: Flask, mailbox: Mailbox) -> None:
+    person, _ = a_full_life(mailbox)
+    user_id = person.id
+    before = [row.type for row in events_of(app, user_id)]
+    person.delete(ME)
+    left = events_of(app, user_id)
+    assert [row.type for row in left] == [*before, "deletion"]
+    assert {(row.ip_address, row.user_agent) for row in left} == {(None, None)}
+    assert {str(row.subject_id) for row in left} == {user_id}
+    admin = Bearer(app).join(roles=["admin"])
+    shown = admin.get("/v1/admin/events", query_string={"user_id": user_id}).json["items"]
+    assert [each["type"] for each in reversed(shown)] == [row.type for row in left]
+    assert admin.get(f"/v1/admin/users/{user_id}").status_code == 404
+
+
+def test_mail_that_waits_is_not_sent(app: Flask, mailbox: Mailbox) -> None:
+    """Also not the notices of what happened before; who is gone gets no mail."""
+    person, _ = a_full_life(mailbox)
+    person.delete(ME)
+    assert mailbox.deliver() == []
+
+
+def test_the_others_keep_what_is_theirs(app: Flask, mailbox: Mailbox) -> None:
+    address = new_address()
+    other = join_with(mailbox, address, display_name="Grace")
+    before = other.get(ME).json, other.get(f"{ME}/events").json
+    Bearer(app).join(email=address).delete(ME)
+    assert (other.get(ME).json, other.get(f"{ME}/events").json) == before
+    assert mailbox.subjects(address) == ["Confirm your e-mail address"]
+    assert other.refresh().status_code == 200

@@ -1,0 +1,226 @@
+"""Rotating signing keys in one app, with a clock that can be moved; with processes: tests/processes/test_key_rotation.py."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select
+
+from api import keys
+from api.database import fetch_all, transaction
+from api.keys.cli import keys_cli
+from tests.actors import Bearer
+from tests.conftest import Stores
+from tests.processes.servers import simultaneously
+
+PUBLISHED_BEFORE = 300
+REFRESH_LIFETIME = 604_800
+
+
+@pytest.fixture(scope="module")
+def stores(new_stores: Callable[[], Stores]) -> Stores:
+    return new_stores()
+
+
+@pytest.fixture(scope="module")
+def shared_app(new_app: Callable[..., Flask], stores: Stores) -> Flask:
+    return new_app(stores=stores)
+
+
+@pytest.fixture
+def own_app(clock, shared_app: Flask) -> Flask:
+    """An app with one key, which was made when the clock stood still."""
+    with shared_app.app_context():
+        with transaction() as database:
+            database.execute(delete(keys.SigningKey))
+        keys.ensure_current()
+        keys.keyring().forget()
+    return shared_app
+
+
+def kid(token: str) -> str:
+    return str(jwt.get_unverified_header(token)["kid"])
+
+
+def rotate(app: Flask, **how: bool) -> str:
+    with app.app_context():
+        return keys.rotate(**how).kid
+
+
+def published(app: Flask) -> list[str]:
+    return [key["kid"] for key in Bearer(app).request("GET", "/.well-known/jwks.json").json["keys"]]
+
+
+def verified(app: Flask, token: str) -> dict[str, Any]:
+    """Verify as a third party does: from the published key set alone."""
+    key = jwt.PyJWKSet.from_dict(Bearer(app).request("GET", "/.well-known/jwks.json").json)[kid(token)]
+    issuer = Bearer(app).request("GET", "/.well-known/oauth-authorization-server").json["issuer"]
+    return jwt.decode(token, key, algorithms=[key.algorithm_name], audience=issuer, issuer=issuer)
+
+
+def test_a_new_key_is_published_before_it_signs(own_app: Flask, clock) -> None:
+    """Whoever keeps the key set for its max-age has the new key before its first token arrives."""
+    (old,) = published(own_app)
+    new = rotate(own_app)
+    assert published(own_app) == [new, old]
+    clock.shift(PUBLISHED_BEFORE - 1)
+    assert kid(Bearer(own_app).join().access_token) == old
+    clock.shift(1)
+    user = Bearer(own_app).join()
+    assert (kid(user.access_token), kid(user.refresh_token)) == (new, new)
+
+
+def test_the_key_set_may_be_kept_as_long_as_a_new_key_waits(own_app: Flask) -> None:
+    answer = Bearer(own_app).request("GET", "/.well-known/jwks.json")
+    assert answer.headers["Cache-Control"] == f"public, max-age={PUBLISHED_BEFORE}"
+
+
+def test_an_old_key_verifies_until_its_last_token_has_expired(own_app: Flask, clock) -> None:
+    """The last token it signs is a refresh token, one second before the new key takes over."""
+    (old,) = published(own_app)
+    new = rotate(own_app)
+    clock.shift(PUBLISHED_BEFORE - 1)
+    user = Bearer(own_app).join()
+    clock.shift(REFRESH_LIFETIME - 1)
+    assert published(own_app) == [new, old]
+    assert user.refresh().status_code == 200
+    assert kid(user.refresh_token) == new
+    clock.shift(2)
+    assert published(own_app) == [new]
+
+
+def test_a_retired_key_verifies_nothing_more(own_app: Flask, clock) -> None:
+    """Not even a token whose own time has not come, which a thief of the key could have made."""
+    user = Bearer(own_app).join()
+    rotate(own_app)
+    clock.shift(PUBLISHED_BEFORE + REFRESH_LIFETIME)
+    assert user.get("/v1/users/me").json["type"] == "/problems/invalid-token"
+
+
+def test_rotating_twice_keeps_every_key_whose_tokens_live(own_app: Flask, clock) -> None:
+    (first,) = published(own_app)
+    second = rotate(own_app)
+    clock.shift(PUBLISHED_BEFORE)
+    user = Bearer(own_app).join()
+    third = rotate(own_app)
+    assert published(own_app) == [third, second, first]
+    clock.shift(PUBLISHED_BEFORE)
+    assert (kid(user.refresh_token), user.refresh().status_code) == (second, 200)
+    assert kid(user.refresh_token) == third
+
+
+def test_two_rotations_in_one_waiting_time_leave_a_key_that_signs(own_app: Flask, clock) -> None:
+    """An operator who presses twice locks nobody out."""
+    (first,) = published(own_app)
+    rotate(own_app)
+    clock.shift(10)
+    third = rotate(own_app)
+    user = Bearer(own_app).join()
+    assert kid(user.access_token) == first
+    clock.shift(PUBLISHED_BEFORE)
+    assert user.refresh().status_code == 200
+    assert kid(user.access_token) == third
+    assert verified(own_app, user.access_token)["sub"] == user.id
+
+
+def test_a_compromised_rotation_kills_every_token_at_once(own_app: Flask) -> None:
+    user = Bearer(own_app).join()
+    new = rotate(own_app, compromised=True)
+    with own_app.app_context():
+        keys.keyring().forget()
+    assert user.get("/v1/users/me").json["type"] == "/problems/invalid-token"
+    assert user.refresh().json["type"] == "/problems/invalid-token"
+    assert published(own_app) == [new]
+    assert user.login().status_code == 200
+    assert kid(user.access_token) == new
+    assert user.get("/v1/users/me").status_code == 200
+
+
+def test_a_compromised_rotation_withdraws_a_key_that_still_waited(own_app: Flask, clock) -> None:
+    """The key that was published for later was in the same stolen database."""
+    waiting = rotate(own_app)
+    new = rotate(own_app, compromised=True)
+    assert published(own_app) == [new]
+    clock.shift(PUBLISHED_BEFORE + 1)
+    assert waiting not in published(own_app)
+    assert kid(Bearer(own_app).join().access_token) == new
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
+def test_a_third_party_verifies_with_the_published_keys_alone(
+    new_app: Callable[..., Flask], stores: Stores, algorithm: str
+) -> None:
+    """It accepts our token and refuses one whose claims were changed."""
+    app = new_app(stores=stores, jwt_algorithm=algorithm)
+    user = Bearer(app).join()
+    assert jwt.get_unverified_header(user.access_token)["alg"] == algorithm
+    assert verified(app, user.access_token)["sub"] == user.id
+    head, body, signature = user.access_token.split(".")
+    other = Bearer(app).join().access_token.split(".")[1]
+    assert other != body
+    with pytest.raises(jwt.InvalidSignatureError):
+        verified(app, f"{head}.{other}.{signature}")
+
+
+def test_the_published_keys_hold_no_private_member(new_app: Callable[..., Flask], stores: Stores) -> None:
+    for algorithm in ("EdDSA", "RS256"):
+        app = new_app(stores=stores, jwt_algorithm=algorithm)
+        found = Bearer(app).request("GET", "/.well-known/jwks.json").json["keys"]
+        assert algorithm in {key["alg"] for key in found}
+        for key in found:
+            assert not set(key) & {"d", "p", "q", "dp", "dq", "qi", "k"}
+            assert {"kid", "alg", "use", "kty"} <= set(key)
+
+
+def test_another_algorithm_keeps_old_tokens_valid(new_app: Callable[..., Flask], stores: Stores) -> None:
+    """From EdDSA to RS256 without signing anybody out; the refresh gives tokens of the new kind."""
+    user = Bearer(new_app(stores=stores)).join()
+    before = user.access_token
+    changed = new_app(stores=stores, jwt_algorithm="RS256")
+    user.client = changed.test_client()
+    assert user.get("/v1/users/me").status_code == 200
+    assert verified(changed, before)["sub"] == user.id
+    assert user.refresh().status_code == 200
+    assert jwt.get_unverified_header(user.access_token)["alg"] == "RS256"
+    assert user.get("/v1/users/me").status_code == 200
+    assert user.request("GET", "/v1/users/me", token=before).status_code == 200
+    assert {kid(before), kid(user.access_token)} <= set(published(changed))
+
+
+def test_the_command_line_prints_no_private_half(own_app: Flask) -> None:
+    """Neither listing nor rotating: terminals are recorded and copied."""
+    run = own_app.test_cli_runner().invoke
+    printed = run(keys_cli, ["rotate"]).output + run(keys_cli, ["list"]).output
+    assert all(name in printed for name in published(own_app))
+    with own_app.app_context():
+        pems = [row.private_key for row in fetch_all(select(keys.SigningKey.private_key))]
+    lines = [line for pem in pems for line in pem.splitlines()]
+    assert len(lines) == 6
+    assert not [line for line in lines if line in printed]
+
+
+def test_purging_deletes_only_keys_that_verify_nothing(own_app: Flask, clock) -> None:
+    rotate(own_app)
+    with own_app.app_context():
+        assert keys.purge_retired() == 0
+        clock.shift(PUBLISHED_BEFORE + REFRESH_LIFETIME)
+        assert keys.purge_retired() == 1
+    assert len(published(own_app)) == 1
+
+
+def test_processes_that_start_together_make_one_key(new_app: Callable[..., Flask], stores: Stores, own_app: Flask) -> None:
+    """Or some of them would for a moment refuse what the others sign, and every verifier would meet a key nobody needs."""
+    apps = [own_app, new_app(stores=stores), new_app(stores=stores)]
+
+    def begin(app: Flask) -> None:
+        with app.app_context():
+            keys.ensure_current()
+
+    for _ in range(5):
+        with own_app.app_context(), transaction() as database:
+            database.execute(delete(keys.SigningKey))
+        simultaneously(*[lambda app=app: begin(app) for app in apps])
+        with own_app.app_context():
+            assert len(keys.list_keys()) == 1

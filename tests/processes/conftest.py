@@ -1,0 +1,81 @@
+"""Server processes, shared by the tests of one module: starting one takes seconds."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import IN_CI, Stores
+from tests.processes.servers import RedisServer, Server, Visitor, keycard
+
+# Only the limit that is tested is low, the one that counts a single account.
+GENEROUS = {
+    "ratelimit_login_address": "100000/minute",
+    "ratelimit_register": "100000/minute",
+    "ratelimit_general": "100000/minute",
+    "ratelimit_password": "100000/minute",
+}
+# Enough to be simultaneous, and few enough that three servers leave PostgreSQL connections for others.
+THREADS = ("--threads", "6")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start a server on some stores: `start(stores, "--workers", "2", refresh_grace=0)`. Wait for it with `wait()`."""
+    started: list[Server] = []
+
+    def begin(stores: Stores, *options: str, **settings: Any) -> Server:
+        values = {"ratelimit_enabled": "true", **GENEROUS, **settings}
+        server = Server(stores.environment(tmp_path_factory.mktemp("home"), **values), *THREADS, *options)
+        started.append(server)
+        return server
+
+    yield begin
+    for server in started:
+        server.terminate()
+    for server in started:
+        server.stop()
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Processes on the same stores. strict: a server without a grace window."""
+
+    stores: Stores
+    one: Server
+    other: Server
+    strict: Server
+    admin: Visitor
+
+
+@pytest.fixture(scope="module")
+def fleet(new_stores: Callable[[], Stores], start: Callable[..., Server]) -> Fleet:
+    """Three servers that were started at the same moment on empty stores."""
+    stores = new_stores()
+    one, other, strict = start(stores), start(stores), start(stores, refresh_grace=0)
+    for server in (one, other, strict):
+        server.wait()
+    return Fleet(stores, one, other, strict, new_administrator(one))
+
+
+def new_administrator(server: Server) -> Visitor:
+    """Somebody with the role admin, made by the operator on the command line."""
+    found = Visitor(server)
+    keycard(server.environment, "users", "create", found.name, "--password", found.password, "--admin")
+    assert found.login().status_code == 200
+    return found
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis of our own that tests may kill."""
+    if not shutil.which("redis-server"):
+        (pytest.fail if IN_CI else pytest.skip)("there is no redis-server to kill on this machine")
+    server = RedisServer(Path(tmp_path_factory.mktemp("redis")))
+    server.start()
+    yield server
+    server.kill()
+    server.client.close()

@@ -1,0 +1,141 @@
+"""Redis is away, comes back empty, or was never there: nobody gets in who should not, and nobody is kept out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from api.clock import now
+from tests.conftest import Stores
+from tests.processes.conftest import new_administrator
+from tests.processes.servers import RedisServer, Server, Visitor, eventually, free_port
+
+PREFIX = "keycard:revoked:"
+
+
+@dataclass(frozen=True)
+class Service:
+    """Two servers on one database and one Redis. relaxed: does not call Redis required."""
+
+    redis: RedisServer
+    strict: Server
+    relaxed: Server
+    admin: Visitor
+
+
+@pytest.fixture(scope="module")
+def running(new_stores: Callable[[], Stores], start: Callable[..., Server], redis_server: RedisServer) -> Service:
+    stores = replace(new_stores(), redis_url=redis_server.url)
+    strict, relaxed = start(stores), start(stores, redis_required="false")
+    strict.wait()
+    relaxed.wait()
+    return Service(redis_server, strict, relaxed, new_administrator(strict))
+
+
+@pytest.fixture
+def service(running: Service) -> Service:
+    """Redis is there when a test begins, whatever the one before did to it."""
+    running.redis.start()
+    eventually(lambda: running.strict.status() == 200)
+    return running
+
+
+def life_of(user: Visitor) -> float:
+    """How long the access token still lives, in seconds."""
+    return float(jwt.decode(user.access_token, options={"verify_signature": False})["exp"] - now().timestamp())
+
+
+def ready(server: Server) -> tuple[int, dict[str, Any]]:
+    answer = server.client.get("/health/ready")
+    return answer.status_code, answer.json()
+
+
+def test_a_revoked_token_stays_refused_and_a_good_one_good(service: Service) -> None:
+    """The truth is the database: losing Redis revives nothing and signs nobody out."""
+    gone, stays = Visitor(service.strict).join(), Visitor(service.strict).join()
+    gone.logout()
+    service.redis.kill()
+    for server in (service.strict, service.relaxed) * 10:
+        assert gone.at(server).get("/v1/users/me").status_code == 401
+        assert gone.at(server).request("POST", "/v1/auth/refresh", token=gone.refresh_token).status_code == 401
+        assert stays.at(server).get("/v1/users/me").status_code == 200
+
+
+def test_every_story_goes_on_while_redis_is_away(service: Service) -> None:
+    """No 5xx: registering, signing in, refreshing and signing out work, and the sign-out counts."""
+    service.redis.kill()
+    for _ in range(3):
+        user = Visitor(service.strict).join()
+        assert user.refresh().status_code == 200
+        assert user.get("/v1/auth/session").json["authenticated"] is True
+        assert user.logout().status_code == 204
+        assert user.get("/v1/users/me").status_code == 401
+        assert user.at(service.relaxed).get("/v1/users/me").status_code == 401
+
+
+def test_readiness_says_that_redis_is_away(service: Service) -> None:
+    """503 where Redis is required, 200 and a word where it is not; the process itself is alive."""
+    assert ready(service.strict) == (200, {"status": "ready", "database": "ok", "migrations": "ok", "redis": "ok"})
+    service.redis.kill()
+    status, problem = ready(service.strict)
+    assert (status, problem["type"]) == (503, "/problems/not-ready")
+    assert problem["checks"] == {"database": "ok", "migrations": "ok", "redis": "away"}
+    assert ready(service.relaxed) == (200, {"status": "ready", "database": "ok", "migrations": "ok", "redis": "away"})
+    assert service.strict.status("/health/live") == 200
+    service.redis.start()
+    eventually(lambda: ready(service.strict)[1].get("redis") == "ok")
+
+
+def test_limits_still_limit_while_redis_is_away(service: Service) -> None:
+    """They fall back to the memory of each process: at most five guesses a minute, and never an error."""
+    user = Visitor(service.strict)
+    assert user.register().status_code == 201
+    user.password = "Wrong-Horse-77"
+    service.redis.kill()
+    answers = [user.login().status_code for _ in range(12)]
+    assert answers == [401] * 5 + [429] * 7
+
+
+def test_the_mirror_is_rebuilt_when_redis_comes_back_empty(service: Service) -> None:
+    """Every revocation whose tokens still live is there again, those made in between included, each for its remaining life."""
+    before, between, revoked = (Visitor(service.strict).join() for _ in range(3))
+    sids = {each: each.get("/v1/auth/session").json["session"]["id"] for each in (before, between)}
+    revoked_id = revoked.id
+    before.logout()
+    service.redis.kill()
+    between.logout()
+    assert service.admin.post(f"/v1/admin/users/{revoked_id}/revoke").status_code == 204
+    service.redis.start()
+    assert not service.redis.client.exists(f"{PREFIX}sid:{sids[before]}")
+    eventually(lambda: ready(service.strict)[0] == 200)
+    assert service.redis.client.ttl(f"{PREFIX}complete") == -1
+    for user, sid in sids.items():
+        assert service.redis.client.ttl(f"{PREFIX}sid:{sid}") == pytest.approx(life_of(user), abs=2)
+    assert service.redis.client.get(f"{PREFIX}sub:{revoked_id}") == b"1"
+    assert service.redis.client.ttl(f"{PREFIX}sub:{revoked_id}") == pytest.approx(life_of(revoked), abs=5)
+
+
+def test_the_next_revocation_rebuilds_the_mirror_too(service: Service) -> None:
+    """Without anybody asking for readiness: the sign-out that finds Redis empty brings back the ones before it."""
+    first, second = Visitor(service.strict).join(), Visitor(service.strict).join()
+    sids = [each.get("/v1/auth/session").json["session"]["id"] for each in (first, second)]
+    first.logout()
+    service.redis.client.flushall()
+    second.logout()
+    assert service.redis.client.exists(*[f"{PREFIX}sid:{sid}" for sid in sids], f"{PREFIX}complete") == 3
+
+
+def test_a_server_starts_without_redis(tmp_path: Path, start: Callable[..., Server]) -> None:
+    """It serves, it refuses what was revoked, and it says that it is not ready."""
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    server = start(Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", nowhere)).wait(ready=503)
+    assert ready(server)[1]["checks"]["redis"] == "away"
+    user = Visitor(server).join()
+    assert user.refresh().status_code == 200
+    assert user.logout().status_code == 204
+    assert user.get("/v1/users/me").status_code == 401
+    user.password = "Wrong-Horse-77"
+    assert [user.login().status_code for _ in range(6)] == [401] * 4 + [429] * 2

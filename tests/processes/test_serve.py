@@ -1,0 +1,88 @@
+"""`keycard serve`: several workers, and the end of a process."""
+
+import json
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.actors import PASSWORD
+from tests.conftest import Stores
+from tests.processes.servers import START_SECONDS, STOP_SECONDS, TLS, Server, Visitor, eventually, keycard
+
+TRIES = 24
+
+
+@pytest.fixture(scope="module")
+def stores(new_stores: Callable[[], Stores]) -> Stores:
+    """Without Redis each worker counts its limits alone, which shows who answered."""
+    return replace(new_stores(), redis_url=None)
+
+
+@pytest.fixture(scope="module")
+def server(stores: Stores, start: Callable[..., Server]) -> Server:
+    found = start(stores, "--workers", "2").wait()
+    eventually(lambda: found.log.count("Started worker-") == 2, START_SECONDS)  # ready is who was first
+    return found
+
+
+def anew(server: Server, path: str, token: str | None = None) -> httpx.Response:
+    """GET on a connection of its own, so that any worker may answer."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.get(server.base_url + path, headers=headers, timeout=10, trust_env=False, verify=TLS)
+
+
+def test_two_workers_answer(server: Server) -> None:
+    """The ground on which the next test stands: requests on new connections reach both."""
+    left = [anew(server, "/v1/config").headers["RateLimit"] for _ in range(TRIES)]
+    rooms = [header.split(";")[1] for header in left]
+    assert len(set(rooms)) < len(rooms)
+
+
+def test_a_revocation_is_seen_by_every_worker(server: Server) -> None:
+    for _ in range(5):
+        user = Visitor(server).join()
+        assert {anew(server, "/v1/users/me", user.access_token).status_code for _ in range(TRIES)} == {200}
+        assert user.logout().status_code == 204
+        assert {anew(server, "/v1/users/me", user.access_token).status_code for _ in range(TRIES)} == {401}
+
+
+def test_a_revocation_on_the_command_line_is_seen_by_every_worker(server: Server) -> None:
+    user, bystander = Visitor(server).join(), Visitor(server).join()
+    assert "all sessions ended" in keycard(server.environment, "users", "revoke", user.name)
+    assert {anew(server, "/v1/users/me", user.access_token).status_code for _ in range(TRIES)} == {401}
+    assert {anew(server, "/v1/users/me", bystander.access_token).status_code for _ in range(TRIES)} == {200}
+    assert user.refresh().json["type"] == "/problems/session-ended"
+
+
+def test_a_request_under_way_is_answered_before_the_process_ends(tmp_path: Path, start: Callable[..., Server]) -> None:
+    """SIGTERM stops new requests, not the one that somebody is waiting for: a sign-in that hashes for half a second."""
+    stores = Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None)
+    slow = start(stores, argon2_time_cost=10, argon2_memory_cost=65_536).wait()
+    user = Visitor(slow)
+    assert user.register().status_code == 201
+    with socket.create_connection(("127.0.0.1", slow.port), timeout=30) as connection:
+        connection.sendall(login_request(user.name))
+        assert slow.status("/health/live") == 200  # by then the server has read the request before
+        assert not select.select([connection], [], [], 0)[0], "answered too early to prove anything"
+        slow.terminate()
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"access_token"' in answer
+    assert slow.process.wait(STOP_SECONDS) == 0
+    assert slow.status("/health/live") == 0
+
+
+def login_request(name: str) -> bytes:
+    body = json.dumps({"username": name, "password": PASSWORD}).encode()
+    head = "POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_a_server_says_where_its_documentation_is(server: Server) -> None:
+    assert f"Documentation: {server.base_url}/docs" in server.log
+    assert server.client.get("/docs/", follow_redirects=True).status_code == 200

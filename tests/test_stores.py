@@ -1,0 +1,175 @@
+"""The databases: how they are set up, how they migrate, and what happens when they are away."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import make_url
+
+from api import create_app
+from api.database import db
+from tests.actors import PASSWORD, Bearer
+from tests.conftest import POSTGRESQL, Stores
+from tests.contract.recorder import RecordingClient
+from tests.processes.servers import free_port
+
+TABLES = {"users", "user_roles", "sessions", "signing_keys"}
+
+
+@pytest.fixture
+def unmigrated(new_stores: Callable[[], Stores], tmp_path: Path) -> Iterator[Flask]:
+    """An app on empty stores."""
+    app = create_app(new_stores().settings(tmp_path))
+    app.test_client_class = RecordingClient
+    with app.app_context():
+        yield app
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
+
+
+def test_sqlite_is_durable_shared_and_strict(app: Flask, store_name: str) -> None:
+    """Readers do not wait for a writer, a commit survives a power cut, a foreign key means something."""
+    if store_name != "sqlite":
+        pytest.skip("pragmas are SQLite's")
+    with app.app_context():
+        for engine in db.engines.values():
+            with engine.connect() as connection:
+                found = {name: connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "foreign_keys")}
+                found["synchronous"] = connection.scalar(text("PRAGMA synchronous"))
+                assert found == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
+                assert connection.scalar(text("PRAGMA busy_timeout")) > 0
+
+
+def test_every_migration_goes_up_down_and_up_again(unmigrated: Flask) -> None:
+    """Step by step; at the top the schema is that of the models, at the bottom nothing is left."""
+    directory = ScriptDirectory(unmigrated.extensions["migrate"].directory)
+    steps = [each.revision for each in directory.walk_revisions()]
+    for revision in reversed(steps):
+        flask_migrate.upgrade(revision=revision)
+    assert tables() == set(db.metadata.tables) >= TABLES
+    flask_migrate.check()
+    for _ in steps:
+        flask_migrate.downgrade(revision="-1")
+    assert tables() == set()
+    flask_migrate.upgrade()
+    flask_migrate.check()
+
+
+def test_a_schema_that_is_not_that_of_the_models_is_noticed(unmigrated: Flask) -> None:
+    """The opposite of the test above: its check can fail."""
+    flask_migrate.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE users DROP COLUMN display_name"))
+    with pytest.raises(SystemExit):
+        flask_migrate.check()
+
+
+def test_the_service_is_not_ready_before_its_migrations(unmigrated: Flask) -> None:
+    client = unmigrated.test_client()
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json["checks"]["migrations"]) == (503, "pending")
+    flask_migrate.upgrade()
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_a_failed_commit_keeps_nothing(app: Flask, anybody: Bearer) -> None:
+    """Half an account, a user without a role, must not be possible: the refused second one left no row."""
+    assert anybody.register().status_code == 201
+    assert anybody.register().status_code == 409
+    with app.app_context(), db.engine.connect() as connection:
+        count = text("SELECT count(*) FROM users WHERE username = :name")
+        assert connection.scalar(count, {"name": anybody.name}) == 1
+        roles = text("SELECT count(*) FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = :name)")
+        assert connection.scalar(roles, {"name": anybody.name}) == 1
+
+
+def assert_unavailable(app: Flask, token: str | None) -> None:
+    """Every operation that needs the database says 503 and when to come back; the process says that it is alive."""
+    client = app.test_client()
+    account: dict[str, Any] = {"username": "nobody-there", "password": PASSWORD}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answers = [
+        client.post("/v1/auth/register", json=account),
+        client.post("/v1/auth/login", json=account),
+        *([client.get("/v1/users/me", headers=headers), client.delete("/v1/auth/logout", headers=headers)] if token else []),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "psycopg" not in answer.text
+        assert "SELECT" not in answer.text
+    assert client.get("/health/live").status_code == 200
+    ready = client.get("/health/ready")
+    assert (ready.status_code, ready.json["type"]) == (503, "/problems/not-ready")
+    assert ready.json["checks"]["database"] == "away"
+    assert int(ready.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("with_redis", [False, True])
+def test_a_database_that_never_answered_is_unavailable(
+    tmp_path: Path, request: pytest.FixtureRequest, *, with_redis: bool
+) -> None:
+    """The app starts without it, to say so; also when Redis is there and its mirror waits to be rebuilt from the database."""
+    nowhere = f"postgresql://postgres@127.0.0.1:{free_port()}/keycard"
+    redis_url = request.getfixturevalue("redis_url") if with_redis else None
+    app = create_app(Stores("postgresql", nowhere, redis_url).settings(tmp_path))
+    app.test_client_class = RecordingClient
+    assert_unavailable(app, None)
+    answer = app.test_client().get("/.well-known/jwks.json")
+    assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
+
+
+def close(name: str) -> None:
+    """End every connection to a database and allow no new one."""
+    with psycopg.connect(POSTGRESQL, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+def reopen(name: str) -> None:
+    with psycopg.connect(POSTGRESQL, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@pytest.fixture
+def lost(new_app: Callable[..., Flask], new_postgresql: Callable[[], str], store_name: str) -> Flask:
+    if store_name != "postgresql":
+        pytest.skip("an embedded database cannot be away")
+    return new_app(stores=Stores("postgresql", new_postgresql(), None))
+
+
+def test_a_database_that_goes_away_is_unavailable_until_it_is_back(lost: Flask) -> None:
+    """What was promised before holds afterwards: nothing is lost, and the sign-out that failed did not half happen."""
+    user, gone = Bearer(lost).join(), Bearer(lost).join()
+    gone.logout()
+    name = str(make_url(lost.config["SETTINGS"].database).database)
+    close(name)
+    assert_unavailable(lost, user.access_token)
+    reopen(name)
+    assert user.get("/v1/users/me").status_code == 200
+    assert gone.get("/v1/users/me").json["type"] == "/problems/token-revoked"
+    assert user.refresh().status_code == 200
+    assert lost.test_client().get("/health/ready").status_code == 200
+
+
+def test_a_restart_of_the_database_is_not_seen_by_readers(lost: Flask) -> None:
+    """A connection that died while nobody used it is replaced, for reading and for writing."""
+    user = Bearer(lost).join()
+    name = str(make_url(lost.config["SETTINGS"].database).database)
+    for _ in range(3):
+        close(name)
+        reopen(name)
+        assert user.get("/v1/users/me").status_code == 200
+        close(name)
+        reopen(name)
+        assert user.refresh().status_code == 200

@@ -1,0 +1,157 @@
+"""Which passwords are accepted, what is kept of them, and how many are checked at once."""
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from api.users import passwords
+from tests.actors import Bearer
+
+
+@pytest.fixture(scope="module")
+def nist_app(new_app) -> Flask:
+    return new_app(password_policy="nist")
+
+
+def register(app: Flask, password: str, name: str | None = None) -> TestResponse:
+    person = Bearer(app, name)
+    return person.request("POST", "/v1/auth/register", json={"username": person.name, "password": password})
+
+
+def login(app: Flask, name: str, password: str) -> int:
+    body = {"username": name, "password": password}
+    return Bearer(app).request("POST", "/v1/auth/login", json=body).status_code
+
+
+def pointers(answer: TestResponse) -> tuple[int, list[str]]:
+    return answer.status_code, [fault["pointer"] for fault in answer.json["errors"]]
+
+
+@pytest.mark.parametrize(
+    "password", ["Abcdefghi1", "1abcdefghI", "Correct-Horse-7", "A1" + "x" * 126, "7 Words With Spaces", " Leading 1 trailing "]
+)
+def test_classic_accepts_ten_characters_with_an_upper_case_letter_and_a_digit(app: Flask, password: str) -> None:
+    answer = register(app, password)
+    assert answer.status_code == 201
+    assert login(app, answer.json["username"], password) == 200
+
+
+@pytest.mark.parametrize("password", ["", "Abcdefgh1", "abcdefghi1", "Abcdefghij", "1234567891", "A1" + "x" * 127, "🦊" * 9])
+def test_classic_refuses_less_and_more(app: Flask, password: str) -> None:
+    status, faults = pointers(register(app, password))
+    assert status == 422
+    assert set(faults) == {"/password"}
+
+
+@pytest.mark.parametrize("password", ["a horse, of course", "x" * 128, "seventeen bananas", "0123456789-01234"])
+def test_nist_asks_for_fifteen_characters_and_no_composition(nist_app: Flask, password: str) -> None:
+    assert register(nist_app, password).status_code == 201
+
+
+@pytest.mark.parametrize("password", ["Correct-Horse-", "x" * 129])
+def test_nist_refuses_less_and_more(nist_app: Flask, password: str) -> None:
+    status, faults = pointers(register(nist_app, password))
+    assert status == 422
+    assert set(faults) == {"/password"}
+
+
+@pytest.mark.parametrize("password", ["Password123", "PASSWORD12", "Qwerty12345", "Q1W2E3R4T5"])
+def test_a_common_password_is_refused_in_any_case(app: Flask, password: str) -> None:
+    answer = register(app, password)
+    assert (answer.json["type"], *pointers(answer)) == ("/problems/password-refused", 409, ["/password"])
+
+
+def test_nist_has_the_same_list(nist_app: Flask) -> None:
+    answer = register(nist_app, "qwerty123456789")
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/password-refused")
+
+
+@pytest.mark.parametrize("spell", [str, str.swapcase], ids=["same", "other case"])
+def test_the_username_is_no_password(app: Flask, anybody: Bearer, spell) -> None:
+    name = f"Ada{anybody.name}9X"
+    answer = register(app, spell(name), name=name)
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/password-refused")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Пароль-длинный-1",
+        "Συνθηματικό-μου-1",
+        "Ծածկագիր-երկար-1",
+        "A1-كلمة-المرور-طويلة",
+        "A1-סיסמה-ארוכה-מאוד",
+        "A1-密码很长很长很长的",
+        "A1-パスワードは長い",
+        "A1-비밀번호가길어요요",
+        "A1-पासवर्ड-बहुत-लंबा",
+        "A1-รหัสผ่านที่ยาวมาก",
+        "Ångström-länge-1",
+        "Straße-GROSS-1",
+        "A1-🦊🐻🐼🐨🐯🦁🐮🐷",
+        "A1-e\u0301e\u0301e\u0301e\u0301e\u0301",
+        "A1-\u202eabcdefgh",
+        "A1\ttab\tand\nlines",
+    ],
+)
+def test_a_password_may_be_in_any_script(app: Flask, password: str) -> None:
+    answer = register(app, password)
+    assert answer.status_code == 201
+    assert login(app, answer.json["username"], password) == 200
+    assert login(app, answer.json["username"], password[:-1]) == 401
+
+
+@pytest.mark.parametrize("password", ["Łódź-miasto-1", "Šárka-má-psa-1", "İstanbul-güzel-1", "Őrült-jó-nap-1", "Ľubomír-číta-1"])
+def test_an_upper_case_letter_of_any_latin_alphabet_counts(app: Flask, password: str) -> None:
+    """Poles, Czechs, Turks and Hungarians have upper-case letters beyond Latin-1."""
+    assert register(app, password).status_code == 201
+
+
+@pytest.mark.parametrize("mark", ["x", "é", "密", "🦊"], ids=["1 byte", "2 bytes", "3 bytes", "4 bytes"])
+def test_nothing_is_truncated(app: Flask, mark: str) -> None:
+    """Two passwords of 128 characters that differ in the last one are two passwords."""
+    start = "A1" + mark * 125
+    answer = register(app, start + "y")
+    assert answer.status_code == 201
+    assert login(app, answer.json["username"], start + "y") == 200
+    assert login(app, answer.json["username"], start + "z") == 401
+
+
+def test_a_nul_does_not_end_a_password(app: Flask) -> None:
+    """C strings end at NUL; a password that does would let in everybody who knows its beginning."""
+    answer = register(app, "Abcdefgh-1\u0000right")
+    assert answer.status_code == 201
+    assert login(app, answer.json["username"], "Abcdefgh-1\u0000right") == 200
+    assert login(app, answer.json["username"], "Abcdefgh-1\u0000wrong") == 401
+
+
+def test_case_counts_in_a_password(user: Bearer, app: Flask) -> None:
+    assert login(app, user.name, user.password.swapcase()) == 401
+
+
+def test_a_sign_in_that_finds_no_free_slot_is_turned_away(new_app, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound the answer says when to come back, and the machine stays alive."""
+    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.05)
+    app = new_app(argon2_concurrency=1)
+    person = Bearer(app).join()
+    with app.app_context():
+        slot = passwords.hasher()._slot()
+    with slot:
+        for answer in (person.login(), Bearer(app).login(), Bearer(app).register()):
+            assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert person.get("/v1/users/me").status_code == 200
+    assert person.login().status_code == 200
+
+
+def test_a_signed_in_person_is_turned_away_too_when_no_slot_is_free(new_app, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.05)
+    app = new_app(argon2_concurrency=1)
+    person = Bearer(app).join()
+    body = {"current_password": person.password, "new_password": "Battery-Staple-8"}
+    with app.app_context():
+        slot = passwords.hasher()._slot()
+    with slot:
+        assert person.post("/v1/auth/reauthenticate", json={"password": person.password}).status_code == 503
+        assert person.put("/v1/users/me/password", json=body).status_code == 503
+    assert person.put("/v1/users/me/password", json=body).status_code == 204
