@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError
 from flask import current_app
+from flask.helpers import get_debug_flag
 from limits import parse_many
 from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range
@@ -255,6 +256,7 @@ class Settings:
         weak_hash = self.argon2_memory_cost * self.argon2_time_cost < 38_912 or self.argon2_memory_cost < 7168
         pages = (self.verify_email_url, self.reset_password_url, self.breached_passwords_url)
         return [
+            ("FLASK_DEBUG: must be off in production; the debugger runs whatever a visitor types", get_debug_flag()),
             ("KEYCARD_DATABASE_URL: required in production", self.database_url is None),
             ("KEYCARD_PUBLIC_URL: must be https in production", not self.public_url.startswith("https://")),
             ("KEYCARD_RATELIMIT_ENABLED: must not be false in production", not self.ratelimit_enabled),

@@ -173,6 +173,15 @@ def test_production_refuses_what_development_accepts(values: dict[str, str], nam
     assert load(**{**SAFE, **values, "ENV": "development"})
 
 
+def test_production_refuses_the_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`FLASK_DEBUG=1 keycard run` would serve a console that runs what a visitor types."""
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    assert [fault.partition(":")[0] for fault in faults(**SAFE)] == ["FLASK_DEBUG"]
+    assert load(**{**SAFE, "ENV": "development"})
+    monkeypatch.setenv("FLASK_DEBUG", "0")
+    assert load(**SAFE).production
+
+
 def test_production_without_settings_names_everything_that_is_missing() -> None:
     assert names(faults(ENV="production")) == {"DATABASE_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM"}
 

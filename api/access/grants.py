@@ -43,8 +43,8 @@ def keep_an_admin(*, without: uuid.UUID) -> None:
             raise LastAdmin
 
 
-def set_roles(user_id: uuid.UUID, roles: Iterable[str]) -> bool:
-    """Replace the roles of a user; say whether that changed anything.
+def set_roles(user_id: uuid.UUID, roles: Iterable[str]) -> set[str] | None:
+    """Replace the roles of a user; return those that were not held before, None if nothing changed.
 
     A change raises the user's epoch: every access token with the old roles is dead. Raises LastAdmin, NoSuchUser.
     """
@@ -56,9 +56,9 @@ def set_roles(user_id: uuid.UUID, roles: Iterable[str]) -> bool:
             raise users.NoSuchUser
         held = roles_of(user_id)
         if held == wanted:
-            return False
+            return None
         session.execute(delete(UserRole).where(UserRole.user_id == user_id, UserRole.role.in_(held - wanted)))
         session.add_all(UserRole(user_id=user_id, role=role) for role in wanted - held)
         session.flush()
         users.bump_version(user_id, epoch=users.User.epoch + 1, epoch_changed_at=clock.now())
-        return True
+        return wanted - held

@@ -4,13 +4,13 @@ import uuid
 
 from .. import access, audit, clock, outbox, sessions, users
 from ..database import transaction
-from ..sessions import protection
+from ..sessions import Principal, protection
 from ..users import User
 from . import one_time_tokens
 from .models import RESET_PASSWORD, VERIFY_EMAIL
 
 
-def delete(user_id: uuid.UUID, *, actor_id: uuid.UUID, version: int | None = None) -> None:
+def delete(user_id: uuid.UUID, *, actor: Principal, version: int | None = None) -> None:
     """Delete an account. Its sessions are dead at once.
 
     Gone: name, addresses, password, roles, mail that waits, and where its sessions and events came from. What stays is the id, in
@@ -28,7 +28,7 @@ def delete(user_id: uuid.UUID, *, actor_id: uuid.UUID, version: int | None = Non
         access.revoke_all(user_id)
         one_time_tokens.void(user_id, VERIFY_EMAIL, RESET_PASSWORD)
         outbox.drop_all(user_id)
-        audit.record("deletion", user_id, actor_id=actor_id)
+        audit.record("deletion", user_id, **actor.acting)
         audit.forget_devices(user_id)
         users.bury(user, epoch=User.epoch + 1, epoch_changed_at=clock.now())
         sessions.publish_epoch(user_id)

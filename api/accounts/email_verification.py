@@ -58,7 +58,7 @@ def change(principal: Principal, email: str) -> None:
             raise TokenRevoked  # deleted since the token was looked at
         users.bump_version(user_id, pending_email=email)
         one_time_tokens.void(user_id, VERIFY_EMAIL)
-        audit.record("email_change_requested", user_id, actor_id=user_id, session_id=principal.session.id)
+        audit.record("email_change_requested", user_id, **principal.acting)
         outbox.enqueue("change_email", email, user_id=user_id)
         if user.email and user.email_verified_at:
             outbox.enqueue("change_email_notice", user.email, user_id=user_id)

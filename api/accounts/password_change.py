@@ -21,6 +21,6 @@ def change(principal: Principal, *, current_password: str, new_password: str) ->
             raise users.WrongPassword  # changed by another request since we looked
         sessions.end_all(found.id, "password_changed", keep=principal.session.id)
         one_time_tokens.void(found.id, RESET_PASSWORD)
-        audit.record("password_changed", found.id, actor_id=found.id, session_id=principal.session.id)
+        audit.record("password_changed", found.id, **principal.acting)
         if found.proven_email:
             outbox.enqueue("password_changed", found.proven_email, user_id=found.id)

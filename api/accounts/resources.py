@@ -106,7 +106,7 @@ class Me(MethodView):
 
         Members that are left out stay as they are; `null` empties one.
         """
-        return profile.update(current().identity.id, changes)
+        return profile.update(current(), changes)
 
     @me.operation("delete_me", fresh_access_token)
     @me.response(204, description="The account is gone.")
@@ -117,9 +117,8 @@ class Me(MethodView):
         At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the bare id, and nobody
         can register your username again.
         """
-        mine = current().identity.id
         try:
-            deletion.delete(mine, actor_id=mine)
+            deletion.delete(current().identity.id, actor=current())
         except NoSuchUser:
             raise TokenRevoked from None  # deleted by another request since the token was looked at
 

@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from .. import audit, sessions
 from ..access import ADMIN, Identity, LastAdmin
-from ..accounts.errors import EmailTaken
+from ..accounts.errors import EmailTaken, NothingToVerify
 from ..http import Blueprint, PageQuery, link, preconditions, role
 from ..problems import ServiceUnavailable
 from ..sessions import SessionPageSchema
@@ -51,7 +51,7 @@ class Users(MethodView):
         update=link("update_user", "Change the user.", **WITH_ETAG),
         delete=link("delete_user", "Delete the user.", **WITH_ETAG),
     )
-    @blp.problems(UsernameTaken, PasswordRefused, TwoPasswords, EmailTaken, RoleNotHeld, ServiceUnavailable)
+    @blp.problems(UsernameTaken, PasswordRefused, TwoPasswords, EmailTaken, NothingToVerify, RoleNotHeld, ServiceUnavailable)
     def post(self, body: dict[str, Any]) -> Any:
         """Create a user
 
@@ -86,7 +86,7 @@ class UserById(MethodView):
     @blp.arguments(UserChange)
     @blp.response(200, AdminUserSchema, description="The user after the change.", headers=ETAG)
     @blp.links(user=link("get_user", "Read the user.", **THIS_USER))
-    @blp.problems(NoSuchUser, LastAdmin, OwnAccount, EmailTaken)
+    @blp.problems(NoSuchUser, LastAdmin, OwnAccount, EmailTaken, NothingToVerify)
     def patch(self, changes: dict[str, Any], user_id: uuid.UUID) -> Any:
         """Change a user
 
@@ -134,7 +134,7 @@ class Revocation(MethodView):
 
         Every token issued until now is dead at the next request. The user can sign in again at once.
         """
-        sessions.end_everything(user_id, actor_id=sessions.current().identity.id)
+        sessions.end_everything(user_id, admin=sessions.current())
 
 
 @blp.route("/users/<uuid:user_id>/sessions", parameters=[USER_ID])

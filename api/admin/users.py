@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from .. import access, audit, clock, opaque, outbox, sessions, users
 from ..access import Identity, UserRole, identities
 from ..accounts import deletion, one_time_tokens
-from ..accounts.errors import EmailTaken
+from ..accounts.errors import EmailTaken, NothingToVerify
 from ..accounts.models import RESET_PASSWORD, VERIFY_EMAIL
 from ..database import fetch_all, transaction
 from ..http import Page
@@ -68,9 +68,11 @@ def create_user(
     """Create a user on behalf of an administrator.
 
     Without a password the user has none that works, and comes in by resetting it. Raises UsernameTaken, PasswordRefused,
-    TwoPasswords, EmailTaken, RoleNotHeld.
+    TwoPasswords, EmailTaken, NothingToVerify, RoleNotHeld.
     """
     _may_give(admin, roles)
+    if email_verified and not email:
+        raise NothingToVerify
     encoded = _encoded(username, password, password_hash)
     with transaction() as database:
         user = users.create(username=username, password_hash=encoded, email=email, display_name=display_name)
@@ -80,7 +82,7 @@ def create_user(
             _take_address(user, email, verified=True)
         elif email:
             outbox.enqueue("verify_email", email, user_id=user.id)
-        audit.record("user_created", user.id, actor_id=admin.identity.id)
+        audit.record("user_created", user.id, **admin.acting)
         database.flush()
     return get_user(user.id)
 
@@ -121,7 +123,7 @@ def update_user(
 ) -> Identity:
     """Change the given members of a user. version: that must still be theirs; None for any.
 
-    Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount, EmailTaken.
+    Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount, EmailTaken, NothingToVerify.
     """
     with transaction():
         if suspension is not ... and suspension is not None:
@@ -131,41 +133,43 @@ def update_user(
         if user is None:
             raise NoSuchUser
         if changes.keys() & {"email", "email_verified"}:
-            _change_address(user, changes.pop("email", ...), verified=changes.pop("email_verified", None))
+            _change_address(admin, user, changes.pop("email", ...), verified=changes.pop("email_verified", None))
         if changes:
             users.bump_version(user_id, **changes)
-            audit.record("profile_changed", user_id, actor_id=admin.identity.id)
+            audit.record("profile_changed", user_id, **admin.acting)
         if suspension is not ...:
             _suspend(admin, user, suspension)
     return get_user(user_id)
 
 
-def _change_address(user: User, email: str | EllipsisType | None, *, verified: bool | None) -> None:
+def _change_address(admin: Principal, user: User, email: str | EllipsisType | None, *, verified: bool | None) -> None:
     """Set an address, whether it counts as proven, or both; another address is not proven by the old one's proof."""
     same = email is ... or email == user.email
     address = user.email if email is ... else email
+    if verified and address is None:
+        raise NothingToVerify
     proven = (user.email_verified_at is not None and same) if verified is None else verified
     _take_address(user, address, verified=proven and address is not None)
     one_time_tokens.void(user.id, VERIFY_EMAIL, RESET_PASSWORD)
-    audit.record("email_changed", user.id, actor_id=sessions.current().identity.id)
+    audit.record("email_changed", user.id, **admin.acting)
 
 
 def _suspend(admin: Principal, user: User, suspension: dict[str, Any] | None) -> None:
     """Suspend a user, and end what they have open; or lift the suspension."""
     if suspension is None:
         users.bump_version(user.id, status=ACTIVE, suspended_reason=None, suspended_until=None)
-        audit.record("reactivated", user.id, actor_id=admin.identity.id)
+        audit.record("reactivated", user.id, **admin.acting)
         return
     values = {"suspended_reason": suspension.get("reason"), "suspended_until": suspension.get("until")}
     users.bump_version(user.id, status=SUSPENDED, **values)
     sessions.end_all(user.id, "suspended")
-    audit.record("suspended", user.id, actor_id=admin.identity.id)
+    audit.record("suspended", user.id, **admin.acting)
 
 
 def delete_user(admin: Principal, user_id: uuid.UUID, *, version: int | None) -> None:
     """Delete somebody else's account. Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount."""
     _not_oneself(admin, user_id)
-    deletion.delete(user_id, actor_id=admin.identity.id, version=version)
+    deletion.delete(user_id, actor=admin, version=version)
 
 
 def _not_oneself(admin: Principal, user_id: uuid.UUID) -> None:
@@ -175,22 +179,26 @@ def _not_oneself(admin: Principal, user_id: uuid.UUID) -> None:
 
 def change_roles(admin: Principal, user_id: uuid.UUID, roles: Iterable[str]) -> Identity:
     """Replace a user's roles on behalf of an administrator. Raises NoSuchUser, OwnAccount, RoleNotHeld."""
-    held = set(get_user(user_id).roles)
     if admin.identity.id == user_id and access.ADMIN not in roles:
         raise OwnAccount
-    _may_give(admin, set(roles) - held)
-    return set_roles(user_id, roles, actor_id=admin.identity.id)
+    return set_roles(user_id, roles, admin=admin)
 
 
-def set_roles(user_id: uuid.UUID, roles: Iterable[str], *, actor_id: uuid.UUID | None = None) -> Identity:
+def set_roles(user_id: uuid.UUID, roles: Iterable[str], *, admin: Principal | None = None) -> Identity:
     """Replace a user's roles. Access tokens with the old ones are dead at once, the mirror included.
 
-    actor_id: the administrator; None for the command line. Raises NoSuchUser, LastAdmin.
+    admin: who does it, and can give only what they hold; None for the command line. Raises NoSuchUser, LastAdmin, RoleNotHeld.
     """
     with transaction():
-        if access.set_roles(user_id, roles):
-            audit.record("roles_changed", user_id, actor_id=actor_id, detail=" ".join(sorted(set(roles)))[:200])
-            sessions.publish_epoch(user_id)
+        given = access.set_roles(user_id, roles)
+        if given is None:
+            return get_user(user_id)
+        if admin:
+            _may_give(admin, given)
+        audit.record(
+            "roles_changed", user_id, detail=" ".join(sorted(set(roles)))[:200], **(admin.acting if admin else sessions.Acting())
+        )
+        sessions.publish_epoch(user_id)
     return get_user(user_id)
 
 

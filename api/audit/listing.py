@@ -42,11 +42,11 @@ def list_events(
 def list_own_events(
     user_id: uuid.UUID, *, limit: int, cursor: Position | None = None
 ) -> tuple[Page[Mapping[str, Any]], dict[str, str]]:
-    """Return a page of what happened to one's own account; where an administrator did it, without their address and browser."""
+    """Return a page of what happened to one's own account; of what an administrator did, not from where."""
     page, headers = list_events(user_id=user_id, limit=limit, cursor=cursor)
     return Page([_own(row, user_id) for row in page.items], page.next_cursor), headers
 
 
 def _own(row: Row[Any], user_id: uuid.UUID) -> Mapping[str, Any]:
-    hidden = {"ip_address": None, "user_agent": None} if row.actor_id not in {None, user_id} else {}
+    hidden = {"session_id": None, "ip_address": None, "user_agent": None} if row.actor_id not in {None, user_id} else {}
     return {**row._mapping, **hidden}  # noqa: SLF001 - the public name of it in SQLAlchemy

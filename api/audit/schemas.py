@@ -41,7 +41,10 @@ class EventSchema(Schema):
     session_id = UUID(
         required=True,
         allow_none=True,
-        metadata={"description": "The session it was about.", "example": "0d9f7b0c-5a34-4c4c-8d3a-3a1f5a8f1c11"},
+        metadata={
+            "description": "The session it was about, or else the one it was done with.",
+            "example": "0d9f7b0c-5a34-4c4c-8d3a-3a1f5a8f1c11",
+        },
     )
     ip_address = fields.String(
         required=True, allow_none=True, metadata={"description": "Where the request came from.", "example": "192.0.2.7"}

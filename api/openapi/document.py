@@ -10,6 +10,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, current_app
 
 from ..config import Settings
+from ..problems import REGISTRY
 from ..version import __version__
 from .components import DESCRIPTION, HEADERS, INPUT_ERROR, PROBLEM, security_schemes
 from .examples import add_examples
@@ -75,7 +76,13 @@ def document() -> dict[str, Any]:
     api: Api = current_app.extensions[EXTENSION]
     made: dict[str, Any] = json.loads(json.dumps(api.spec.to_dict(), default=str))
     add_examples(made)
+    made["components"]["schemas"]["Problem"]["properties"]["type"]["examples"] = _problem_types()
     return _tidy(made)
+
+
+def _problem_types() -> list[str]:
+    """Every `type` there is: clients make their constants of them, and none that is not of this house is among them."""
+    return sorted(kind.type_uri() for kind in REGISTRY.values() if kind.__module__.startswith("api."))
 
 
 def _tidy(made: dict[str, Any]) -> dict[str, Any]:

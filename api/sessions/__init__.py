@@ -7,11 +7,12 @@ who is calling (`current`), list sessions, and end them.
 from .ending import end, end_all, end_everything, forget_devices, publish_epoch
 from .listing import list_live
 from .models import SESSION_ENDS, Session
-from .principal import Principal, SessionView, current
+from .principal import Acting, Principal, SessionView, current
 from .schemas import SessionPageSchema, SessionSchema
 
 __all__ = [
     "SESSION_ENDS",
+    "Acting",
     "Principal",
     "Session",
     "SessionPageSchema",

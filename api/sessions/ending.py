@@ -12,7 +12,7 @@ from ..users import User
 from . import revocation
 from .errors import NoSuchSession
 from .models import Session
-from .principal import Principal
+from .principal import Acting, Principal
 
 
 def end(session_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
@@ -39,11 +39,11 @@ def end_others(principal: Principal) -> None:
     me = principal.identity.id
     with transaction():
         if end_all(me, "revoked", keep=principal.session.id):
-            audit.record("sessions_revoked", me, actor_id=me, session_id=principal.session.id)
+            audit.record("sessions_revoked", me, **principal.acting)
 
 
-def end_everything(user_id: uuid.UUID, *, actor_id: uuid.UUID | None = None) -> None:
-    """Kill every token of a user that was issued until now. actor_id: the administrator, None for the command line.
+def end_everything(user_id: uuid.UUID, *, admin: Principal | None = None) -> None:
+    """Kill every token of a user that was issued until now. admin: who does it, None for the command line.
 
     The epoch is raised first: its row lock makes a sign-in that is under way either finish before, and be ended too, or
     begin after. Raises NoSuchUser.
@@ -53,7 +53,7 @@ def end_everything(user_id: uuid.UUID, *, actor_id: uuid.UUID | None = None) -> 
         if find_identity(user_id) is None:
             raise users.NoSuchUser
         end_all(user_id, "administrator")
-        audit.record("tokens_revoked", user_id, actor_id=actor_id)
+        audit.record("tokens_revoked", user_id, **(admin.acting if admin else Acting()))
         publish_epoch(user_id)
 
 

@@ -48,7 +48,9 @@ def _sign_in(name: str, password: str, delivery: str) -> TokenPair:
         protection.failed(account, found.id if found else None)
         raise InvalidCredentials
     if found.suspended:
-        audit.record("sign_in_failed", found.id, detail="suspended")
+        with transaction():
+            if users.lock(found.id):
+                audit.record("sign_in_failed", found.id, detail="suspended")
         raise users.AccountSuspended
     rehashed = users.hasher().hash(password) if users.hasher().is_outdated(found.password_hash) else found.password_hash
     with transaction() as database:
@@ -88,7 +90,9 @@ def confirm_password(principal: Principal, password: str) -> users.Credentials:
     """
     found = users.credentials_of(principal.identity.id)
     if not users.hasher().verify(password, found.password_hash if found else None) or found is None:
-        audit.record("reauthentication_failed", principal.identity.id, session_id=principal.session.id)
+        with transaction():
+            if users.lock(principal.identity.id):
+                audit.record("reauthentication_failed", principal.identity.id, session_id=principal.session.id)
         raise users.WrongPassword
     return found
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from flask_jwt_extended import current_user
 from sqlalchemy import bindparam, select
@@ -48,6 +48,13 @@ class SessionView:
         return cls(*[*row, current])
 
 
+class Acting(TypedDict, total=False):
+    """Who does something, and with which session."""
+
+    actor_id: uuid.UUID
+    session_id: uuid.UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A signed-in caller."""
@@ -58,6 +65,11 @@ class Principal:
     @property
     def roles(self) -> tuple[str, ...]:
         return self.identity.roles
+
+    @property
+    def acting(self) -> Acting:
+        """Who does something, for the audit log."""
+        return Acting(actor_id=self.identity.id, session_id=self.session.id)
 
 
 _now = bindparam("now", type_=Session.expires_at.type)

@@ -14,7 +14,7 @@ from flask import request
 from sqlalchemy import case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from .. import audit, clock
+from .. import audit, clock, users
 from ..config import settings
 from ..database import fetch_all, transaction
 from ..http.device import network_of
@@ -55,8 +55,11 @@ def delay(where: str, failures: int) -> timedelta:
 
 
 def failed(account: str, user_id: uuid.UUID | None, detail: str | None = None) -> None:
-    """Count a failure, and write it to the log."""
+    """Count a failure, and write it to the log; of an account that was deleted meanwhile nothing is kept."""
     with transaction():
+        # Asked for names that nobody has, too: both kinds of failure cost the same.
+        if users.lock(user_id or uuid.uuid4()) is None and user_id:
+            return
         count = _count(account, network(), FORGOTTEN_AFTER)
         _count(account, ANYWHERE, FORGOTTEN_AFTER_ANYWHERE)
         audit.record("sign_in_failed", user_id, detail=detail)

@@ -1,5 +1,6 @@
 """Deleting one's own account: everything that names the person goes, and nobody can pass for them afterwards."""
 
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,8 @@ from werkzeug.test import TestResponse
 
 from api.audit import AuditEvent
 from api.database import db, fetch_all
+from api.sessions.models import SignInFailures
+from api.users import passwords
 from tests.actors import Bearer, Browser, Hybrid
 from tests.mailbox import Mailbox, join_with, new_address
 from tests.processes.servers import simultaneously
@@ -288,3 +291,33 @@ def test_the_others_keep_what_is_theirs(app: Flask, mailbox: Mailbox) -> None:
     assert (other.get(ME).json, other.get(f"{ME}/events").json) == before
     assert mailbox.subjects(address) == ["Confirm your e-mail address"]
     assert other.refresh().status_code == 200
+
+
+@pytest.mark.parametrize("failing", ["login", "reauthenticate", "suspended"])
+def test_a_try_that_ends_after_the_deletion_leaves_nothing(
+    app: Flask, admin: Bearer, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Checking a password takes long; the account may be gone before the failure is written."""
+    person, hasher = Bearer(app).join(), passwords.Hasher
+    user_id, verify = person.id, hasher.verify
+    if failing == "suspended":
+        admin.patch(f"/v1/admin/users/{user_id}", json={"suspension": {}}, headers={"If-Match": "*"})
+
+    def verify_slowly(self: Any, *arguments: Any) -> bool:
+        right = bool(verify(self, *arguments))
+        monkeypatch.setattr(hasher, "verify", verify)
+        assert admin.delete(f"/v1/admin/users/{user_id}", headers={"If-Match": "*"}).status_code == 204
+        return right
+
+    monkeypatch.setattr(hasher, "verify", verify_slowly)
+    if failing == "login":
+        assert person.login(password="Wrong-Horse-7").status_code == 401
+    elif failing == "suspended":
+        assert person.login().status_code == 403
+    else:
+        assert person.post("/v1/auth/reauthenticate", json={"password": "Wrong-Horse-7"}).status_code == 403
+    with app.app_context():
+        left = fetch_all(select(AuditEvent).where(AuditEvent.subject_id == uuid.UUID(user_id)))
+        counted = fetch_all(select(SignInFailures).where(SignInFailures.account == user_id))
+    assert {row.ip_address for row in left} == {None}
+    assert counted == []

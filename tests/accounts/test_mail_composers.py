@@ -53,7 +53,8 @@ def test_the_mails_say_who_what_and_how_long(app: Flask, mailbox: Mailbox) -> No
     for letter, (to, subject, page, lifetime) in zip(letters, expected, strict=True):
         assert (letter["To"], letter["Subject"]) == (to, subject)
         assert f"{page}#token={token_in(letter)}\n" in text_of(letter)
-        assert person.name in text_of(letter)
+        # A claimed address may be a stranger's, and a username may read www.example.com.
+        assert (person.name in text_of(letter)) is (subject == "Choose a new password")
         assert lifetime in text_of(letter)
 
 

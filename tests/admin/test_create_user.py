@@ -212,5 +212,8 @@ def test_what_breaks_the_schema_creates_nobody(app: Flask, admin: Bearer, member
     assert accounts(app, name) == 0
 
 
-def test_an_address_without_a_proof_is_vouched_for_by_nobody(admin: Bearer) -> None:
-    assert create(admin, email_verified=True).json["email_verified"] is False
+def test_nobody_can_vouch_for_an_address_that_is_not_given(app: Flask, admin: Bearer) -> None:
+    name = new_name()
+    answer = create(admin, name, email_verified=True)
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/nothing-to-verify")
+    assert accounts(app, name) == 0

@@ -231,3 +231,11 @@ def test_a_user_changes_nobody(app: Flask, user: Bearer) -> None:
         answer = patch(user, target.id, display_name="Ada")
         assert (answer.status_code, answer.json["type"]) == (403, "/problems/role-required")
         assert target.get("/v1/users/me").json["display_name"] is None
+
+
+@pytest.mark.parametrize("changes", [{"email_verified": True}, {"email_verified": True, "email": None}])
+def test_nobody_can_vouch_for_an_address_that_is_not_there(admin: Bearer, user: Bearer, changes: dict[str, Any]) -> None:
+    before = admin.get(f"{USERS}/{user.id}").headers["ETag"]
+    answer = admin.patch(f"{USERS}/{user.id}", json=changes, headers={"If-Match": before})
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/nothing-to-verify")
+    assert admin.get(f"{USERS}/{user.id}").headers["ETag"] == before

@@ -229,6 +229,7 @@ def test_what_an_administrator_did_names_both(app: Flask, admin: Bearer, user: B
     admin.put(f"{USERS}/{theirs}/roles", json={"roles": ["user", "editor"]})
     (row,) = rows(app, AuditEvent.subject_id == theirs, AuditEvent.type == "roles_changed")
     assert (row.actor_id, row.detail) == (mine, "editor user")
+    assert str(row.session_id) == admin.get("/v1/auth/session").json["session"]["id"]
 
 
 def test_a_refused_request_writes_nothing(app: Flask, admin: Bearer, user: Bearer) -> None:
@@ -331,6 +332,17 @@ def test_what_was_done_to_me_is_in_my_log(app: Flask, admin: Bearer, user: Beare
     admin.put(f"{USERS}/{user.id}/roles", json={"roles": ["user", "editor"]})
     user.refresh()
     assert types(user)[-2:] == ["roles_changed", "refreshed"]
+
+
+def test_my_log_does_not_say_from_where_an_administrator_acted(app: Flask, admin: Bearer, user: Bearer) -> None:
+    admin.put(f"{USERS}/{user.id}/roles", json={"roles": ["user", "editor"]})
+    user.refresh()
+    mine, theirs = user.get(EVENTS).json["items"][:2]
+    where = ("session_id", "ip_address", "user_agent")
+    assert [(mine[each] is None, theirs[each] is None) for each in where] == [(False, True)] * 3
+    assert (mine["actor_id"], theirs["actor_id"]) == (user.id, admin.id)
+    (row,) = rows(app, AuditEvent.subject_id == uuid.UUID(user.id), AuditEvent.type == "roles_changed")
+    assert None not in {row.session_id, row.ip_address, row.user_agent}
 
 
 def test_a_strange_browser_is_written_down_without_harm(app: Flask) -> None:

@@ -16,9 +16,9 @@ FOLDER = Path(api.outbox.__file__).parent / "templates"
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(1)>"'&{{ 7 * 7 }}{% raw %}"""
 TOKEN = "t" * 43
 VALUES: dict[str, dict[str, Any]] = {
-    "verify_email": {"username": "ada", "link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 24},
+    "verify_email": {"link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 24},
     "address_in_use": {"username": "ada"},
-    "change_email": {"username": "ada", "link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 1},
+    "change_email": {"link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 1},
     "change_email_notice": {"username": "ada", "new_address": "l***@example.com"},
     "reset_password": {"username": "ada", "link": f"https://app.example.com/reset#token={TOKEN}", "token": TOKEN, "minutes": 60},
     "password_changed": {"username": "ada"},
