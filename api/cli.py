@@ -142,7 +142,7 @@ def _sentence(problem: Problem) -> str:
 @openapi_cli.command("write")
 @click.argument("folder", type=click.Path(path_type=Path), default=DOCUMENT)
 def write_document(folder: Path) -> None:
-    """Write openapi.json and openapi.yaml."""
+    """Write openapi.json, openapi.yaml, and openapi-3.0.json for older generators."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in _document_files().items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -170,7 +170,11 @@ def _document_files() -> dict[str, str]:
 
     with create_app(Settings(instance_path=current_app.instance_path)).app_context():
         made = openapi.document()
-    return {"openapi.json": openapi.to_json(made), "openapi.yaml": openapi.to_yaml(made)}
+    return {
+        "openapi.json": openapi.to_json(made),
+        "openapi.yaml": openapi.to_yaml(made),
+        "openapi-3.0.json": openapi.to_json(openapi.to_3_0(made)),
+    }
 
 
 @click.command()

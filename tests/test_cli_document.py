@@ -11,6 +11,8 @@ from api import cli
 from tests.conftest import Stores
 from tests.test_cli import Run, keycard
 
+FILES = ("openapi.json", "openapi.yaml", "openapi-3.0.json")
+
 
 @pytest.fixture
 def run(app: Flask) -> Run:
@@ -20,7 +22,7 @@ def run(app: Flask) -> Run:
 def test_the_document_is_written_the_same_twice(run: Run, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         assert run(cli.openapi_cli, "write", str(tmp_path / folder)).exit_code == 0
-    for name in ("openapi.json", "openapi.yaml"):
+    for name in FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -29,7 +31,7 @@ def test_the_document_describes_keycard_and_not_this_deployment(new_app: Any, ru
     other = new_app(public_url="https://auth.example.com", access_token_lifetime=60, password_policy="nist")
     run(cli.openapi_cli, "write", str(tmp_path / "one"))
     other.test_cli_runner().invoke(cli.openapi_cli, ["write", str(tmp_path / "two")])
-    for name in ("openapi.json", "openapi.yaml"):
+    for name in FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -38,7 +40,7 @@ def test_check_accepts_what_write_has_written(run: Run, tmp_path: Path) -> None:
     assert run(cli.openapi_cli, "check", str(tmp_path)).exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["openapi.json", "openapi.yaml"])
+@pytest.mark.parametrize("name", FILES)
 def test_check_fails_when_a_description_differs(run: Run, tmp_path: Path, name: str) -> None:
     """And says which file, and the command that mends it."""
     run(cli.openapi_cli, "write", str(tmp_path))
@@ -62,7 +64,7 @@ def test_the_document_does_not_depend_on_the_order_of_hashes(tmp_path: Path) -> 
         folder = tmp_path / seed
         environment = Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None).environment(tmp_path)
         assert keycard(environment | {"PYTHONHASHSEED": seed}, "openapi", "write", str(folder)).returncode == 0
-        written.append((folder / "openapi.json").read_bytes() + (folder / "openapi.yaml").read_bytes())
+        written.append(b"".join((folder / name).read_bytes() for name in FILES))
     assert written[0] == written[1]
     assert json.loads((tmp_path / "0" / "openapi.json").read_bytes())["openapi"].startswith("3.1.")
 

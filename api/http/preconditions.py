@@ -8,13 +8,14 @@ from flask import request
 from ..problems import Problem, ValidationFailed
 
 LONGEST = 256
-PRINTABLE = "^[ -~]*$"
+# What is not ASCII reaches us as an empty value: the server that reads the request drops it.
+PRINTABLE = "^[ -~]+$"
 NO_VERSION = -1
 PARAMETER: dict[str, Any] = {
     "in": "header",
     "name": "If-Match",
     "description": "The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.",
-    "schema": {"type": "string", "maxLength": LONGEST, "pattern": PRINTABLE},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": PRINTABLE},
     "example": "*",
 }
 
@@ -43,7 +44,7 @@ def demand() -> None:
     if sent is None:
         raise PreconditionRequired
     if len(sent) > LONGEST or not re.fullmatch(PRINTABLE, sent):
-        raise ValidationFailed(errors=[{"header": "If-Match", "detail": f"Must be at most {LONGEST} characters of ASCII."}])
+        raise ValidationFailed(errors=[{"header": "If-Match", "detail": f"Must be 1 to {LONGEST} characters of ASCII."}])
 
 
 def wanted_version() -> int | None:

@@ -21,7 +21,7 @@ PROBLEM = {
         "type": {
             "type": "string",
             "format": "uri-reference",
-            "description": "The kind of problem; leads to its explanation. All are among the examples; later versions add more.",
+            "description": "The kind of problem; leads to its explanation.",
         },
         "title": {"type": "string", "description": "The kind of problem in a few words."},
         "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},

@@ -72,7 +72,14 @@ def test_an_invalid_document_would_be_noticed(document: dict[str, Any]) -> None:
     assert list(OpenAPIV31SpecValidator({**document, "paths": {"no-slash": {"get": {}}}}).iter_errors())
 
 
-@pytest.mark.parametrize(("name", "write"), [("openapi.json", openapi.to_json), ("openapi.yaml", openapi.to_yaml)])
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("openapi.json", openapi.to_json),
+        ("openapi.yaml", openapi.to_yaml),
+        ("openapi-3.0.json", lambda made: openapi.to_json(openapi.to_3_0(made))),
+    ],
+)
 def test_the_committed_document_is_current(document: dict[str, Any], name: str, write: Any) -> None:
     """If not: keycard openapi write, and commit the difference with its cause."""
     assert (COMMITTED / name).read_text(encoding="utf-8") == write(document), "run: keycard openapi write"
