@@ -23,6 +23,7 @@ SLUG = {
     "name": "slug",
     "description": "The slug: the last part of the problem's `type`.",
     "schema": {"type": "string", "maxLength": 64, "pattern": "^[a-z]+(-[a-z]+)*$"},
+    "example": "not-found",
 }
 PAGE = {"text/html": {"schema": {"type": "string"}}}
 
