@@ -22,7 +22,7 @@ THIS_USER = {"user_id": "$response.body#/id"}
 USER_ID = {"in": "path", "name": "user_id", "description": "The `id` of the user."}
 ETAG = {"ETag": {"$ref": "#/components/headers/ETag"}}
 CREATED = {**ETAG, "Location": {"$ref": "#/components/headers/Location"}}
-NEW_USER = {"username": "ada", "password": "Correct-Horse-7", "email": "ada@example.com", "roles": ["user"]}
+NEW_USER = {"username": "grace", "password": "Correct-Horse-7", "email": "grace@example.com", "roles": ["user"]}
 WITH_ETAG = {"user_id": "$response.body#/id", "If-Match": "$response.header.ETag"}
 
 
