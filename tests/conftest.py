@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,10 @@ def admin(app: Flask) -> Bearer:
 
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
-    """A clock that stands still until it is moved: `clock.shift(11)`."""
-    with time_machine.travel("2026-11-22T12:00:00.250Z", tick=False) as traveller:
+    """A clock that stands still, at noon tomorrow, until it is moved: `clock.shift(11)`.
+
+    In the past, the keys of tests without it would not have been made yet.
+    """
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=250_000) + timedelta(days=1)
+    with time_machine.travel(noon, tick=False) as traveller:
         yield traveller

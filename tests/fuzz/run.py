@@ -98,7 +98,7 @@ def _run(store: str, identity: str, seed: int, folder: Path, *, long: bool = Fal
         server.wait()
         (folder / "openapi.json").write_text(server.client.get("/openapi.json").text)
         began = time.monotonic()
-        options = ["--phases", "stateful" if only else PHASES, "--max-examples", "190" if long else "8", "--seed", str(seed)]
+        options = ["--phases", "stateful" if only else PHASES, "--max-examples", "150" if long else "8", "--seed", str(seed)]
         done = _schemathesis(server, identity, folder, *options, *(f"--include-operation-id={name}" for name in only))
         seconds = time.monotonic() - began
         print(f"{store} {identity}: {run.summary()['test_cases']['generated']} cases in {seconds:.0f} s, exit {done.returncode}")
