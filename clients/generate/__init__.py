@@ -1,0 +1,1 @@
+"""The clients are made from the OpenAPI document: `python -m clients.generate`."""

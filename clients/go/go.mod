@@ -1,0 +1,3 @@
+module keycard
+
+go 1.21
