@@ -15,6 +15,8 @@ def write(folder: Path) -> None:
     """Write it into `folder`."""
     install()
     run("node", "generate.js", DOCUMENT, folder.resolve(), cwd=PACKAGE)
+    for each in folder.rglob("*.ts"):  # comments lead to the generator's own packages; whoever reads ours has no use for them
+        each.write_text(each.read_text().replace("https://www.npmjs.com/package/", ""))
     made = document()
     slugs = "".join(f"  {_camel(slug)}: '{slug}',\n" for slug in problem_slugs(made))
     (folder / "slugs.gen.ts").write_text(
