@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="AccessToken")
+
+
+@_attrs_define
+class AccessToken:
+    """
+    Attributes:
+        token_type (str): How to present it.
+        expires_in (int): Life of the access token in seconds, from its issue.
+        session_id (UUID): The session, as in the list of sessions.
+        delivery (str): How this session's tokens travel.
+        access_token (str | Unset): The access token; absent with delivery `cookie`.
+        csrf_token (str | Unset): The value for the X-CSRF-TOKEN header; absent with delivery `body`.
+    """
+
+    token_type: str
+    expires_in: int
+    session_id: UUID
+    delivery: str
+    access_token: str | Unset = UNSET
+    csrf_token: str | Unset = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        token_type = self.token_type
+
+        expires_in = self.expires_in
+
+        session_id = str(self.session_id)
+
+        delivery = self.delivery
+
+        access_token = self.access_token
+
+        csrf_token = self.csrf_token
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "token_type": token_type,
+                "expires_in": expires_in,
+                "session_id": session_id,
+                "delivery": delivery,
+            }
+        )
+        if access_token is not UNSET:
+            field_dict["access_token"] = access_token
+        if csrf_token is not UNSET:
+            field_dict["csrf_token"] = csrf_token
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        token_type = d.pop("token_type")
+
+        expires_in = d.pop("expires_in")
+
+        session_id = UUID(d.pop("session_id"))
+
+        delivery = d.pop("delivery")
+
+        access_token = d.pop("access_token", UNSET)
+
+        csrf_token = d.pop("csrf_token", UNSET)
+
+        access_token = cls(
+            token_type=token_type,
+            expires_in=expires_in,
+            session_id=session_id,
+            delivery=delivery,
+            access_token=access_token,
+            csrf_token=csrf_token,
+        )
+
+        return access_token

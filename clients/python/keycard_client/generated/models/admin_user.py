@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import UUID
+
+from attrs import define as _attrs_define
+
+if TYPE_CHECKING:
+    from ..models.suspension import Suspension
+
+
+T = TypeVar("T", bound="AdminUser")
+
+
+@_attrs_define
+class AdminUser:
+    """
+    Attributes:
+        id (UUID): Never changes.
+        username (str): As it was registered.
+        display_name (None | str): How they want to be called.
+        email (None | str): Their address, proven or not.
+        email_verified (bool): Whether the address is proven.
+        roles (list[str]): The roles they hold, sorted.
+        status (str): Whether they can sign in.
+        created_at (datetime.datetime): When they registered.
+        updated_at (datetime.datetime): When this record last changed.
+        suspension (None | Suspension): Null for somebody who may sign in.
+    """
+
+    id: UUID
+    username: str
+    display_name: None | str
+    email: None | str
+    email_verified: bool
+    roles: list[str]
+    status: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    suspension: None | Suspension
+
+    def to_dict(self) -> dict[str, Any]:
+        from ..models.suspension import Suspension  # noqa: PLC0415
+
+        id = str(self.id)
+
+        username = self.username
+
+        display_name: None | str
+        display_name = self.display_name
+
+        email: None | str
+        email = self.email
+
+        email_verified = self.email_verified
+
+        roles = self.roles
+
+        status = self.status
+
+        created_at = self.created_at.isoformat()
+
+        updated_at = self.updated_at.isoformat()
+
+        suspension: dict[str, Any] | None
+        if isinstance(self.suspension, Suspension):
+            suspension = self.suspension.to_dict()
+        else:
+            suspension = self.suspension
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "id": id,
+                "username": username,
+                "display_name": display_name,
+                "email": email,
+                "email_verified": email_verified,
+                "roles": roles,
+                "status": status,
+                "created_at": created_at,
+                "updated_at": updated_at,
+                "suspension": suspension,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.suspension import Suspension  # noqa: PLC0415
+
+        d = dict(src_dict)
+        id = UUID(d.pop("id"))
+
+        username = d.pop("username")
+
+        def _parse_display_name(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        display_name = _parse_display_name(d.pop("display_name"))
+
+        def _parse_email(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        email = _parse_email(d.pop("email"))
+
+        email_verified = d.pop("email_verified")
+
+        roles = cast(list[str], d.pop("roles"))
+
+        status = d.pop("status")
+
+        created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
+
+        updated_at = datetime.datetime.fromisoformat(d.pop("updated_at"))
+
+        def _parse_suspension(data: object) -> None | Suspension:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                suspension_type_0 = Suspension.from_dict(data)
+
+                return suspension_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | Suspension, data)
+
+        suspension = _parse_suspension(d.pop("suspension"))
+
+        admin_user = cls(
+            id=id,
+            username=username,
+            display_name=display_name,
+            email=email,
+            email_verified=email_verified,
+            roles=roles,
+            status=status,
+            created_at=created_at,
+            updated_at=updated_at,
+            suspension=suspension,
+        )
+
+        return admin_user

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+T = TypeVar("T", bound="NewUser")
+
+
+@_attrs_define
+class NewUser:
+    """
+    Attributes:
+        username (str): Unique without regard to case, and public.
+        password (str | Unset): 10 to 128 characters with an upper-case letter and a digit; not a common password, not
+            the username.
+        password_hash (str | Unset): argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
+        email (str | Unset): An e-mail address.
+        email_verified (bool | Unset): Whether you vouch for the address; else a mail asks for the proof. Default:
+            False.
+        display_name (str | Unset): How you want to be called.
+        roles (list[str] | Unset): All the roles that the user shall hold; you can give only your own.
+    """
+
+    username: str
+    password: str | Unset = UNSET
+    password_hash: str | Unset = UNSET
+    email: str | Unset = UNSET
+    email_verified: bool | Unset = False
+    display_name: str | Unset = UNSET
+    roles: list[str] | Unset = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        username = self.username
+
+        password = self.password
+
+        password_hash = self.password_hash
+
+        email = self.email
+
+        email_verified = self.email_verified
+
+        display_name = self.display_name
+
+        roles: list[str] | Unset = UNSET
+        if not isinstance(self.roles, Unset):
+            roles = self.roles
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "username": username,
+            }
+        )
+        if password is not UNSET:
+            field_dict["password"] = password
+        if password_hash is not UNSET:
+            field_dict["password_hash"] = password_hash
+        if email is not UNSET:
+            field_dict["email"] = email
+        if email_verified is not UNSET:
+            field_dict["email_verified"] = email_verified
+        if display_name is not UNSET:
+            field_dict["display_name"] = display_name
+        if roles is not UNSET:
+            field_dict["roles"] = roles
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        username = d.pop("username")
+
+        password = d.pop("password", UNSET)
+
+        password_hash = d.pop("password_hash", UNSET)
+
+        email = d.pop("email", UNSET)
+
+        email_verified = d.pop("email_verified", UNSET)
+
+        display_name = d.pop("display_name", UNSET)
+
+        roles = cast(list[str], d.pop("roles", UNSET))
+
+        new_user = cls(
+            username=username,
+            password=password,
+            password_hash=password_hash,
+            email=email,
+            email_verified=email_verified,
+            display_name=display_name,
+            roles=roles,
+        )
+
+        return new_user
