@@ -48,7 +48,7 @@ def differences(made: Path, committed: Path) -> list[str]:
     _, differing, missing = filecmp.cmpfiles(
         made, committed, sorted(str(name) for name in names if "__pycache__" not in name.parts), shallow=False
     )
-    return [f"not current: {committed.name}/{name}" for name in (*differing, *missing)]
+    return [f"not current: {(committed / name).relative_to(CLIENTS.parent)}" for name in (*differing, *missing)]
 
 
 if __name__ == "__main__":
