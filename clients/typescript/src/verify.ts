@@ -14,15 +14,20 @@ export interface Claims {
   fresh: number | false;
   roles: string[];
   scope: string;
+  /** Which of the bearer's tokens this is one of: revoking them all raises the number. */
+  epoch: number;
   [name: string]: unknown;
 }
 
-/** The token is missing or does not hold (401), or its bearer may not do this (403). The message says why, and is for the log. */
+/**
+ * The token is missing or does not hold (401), its bearer may not do this (403), or nobody can tell whether it was revoked (503).
+ * The message says why, and is for the log.
+ */
 export class Refused extends Error {
   override readonly name = 'Refused';
 
   constructor(
-    readonly status: 401 | 403,
+    readonly status: 401 | 403 | 503,
     readonly challenge: string,
     message: string,
   ) {
@@ -37,6 +42,11 @@ export interface VerifierOptions {
   audience?: string;
   /** Where the keys are, if not at the issuer. */
   jwksUrl?: string;
+  /**
+   * Reads these keys from the Redis that Keycard writes revocations to, so that a revoked token is refused at once:
+   * `(keys) => redis.mGet(keys)` with node-redis, `redis.mget` with ioredis. When they cannot be read, everybody is refused with 503.
+   */
+  revocations?: (keys: string[]) => Promise<(string | null)[]>;
   fetch?: typeof fetch;
 }
 
@@ -53,6 +63,7 @@ const KEYS_LIVE_MS = 300_000;
 // And on an unknown `kid`, but not more often than this, or a forger could make every request a call.
 const MIN_INTERVAL_MS = 10_000;
 const FETCH_TIMEOUT_MS = 10_000;
+const REVOKED = 'keycard:revoked:';
 
 /** Verifies access tokens of one issuer. */
 export class Verifier {
@@ -60,15 +71,17 @@ export class Verifier {
   readonly #audience: string;
   readonly #jwksUrl: string;
   readonly #fetch: typeof fetch;
+  readonly #revocations: VerifierOptions['revocations'];
   #keys = new Map<string, Key>();
   #fetchedAt = -Infinity;
   #askedAt = -Infinity;
   #fetching: Promise<void> | undefined;
 
-  constructor({ issuer, audience = issuer, jwksUrl, fetch = globalThis.fetch }: VerifierOptions) {
+  constructor({ issuer, audience = issuer, jwksUrl, revocations, fetch = globalThis.fetch }: VerifierOptions) {
     this.#issuer = issuer;
     this.#audience = audience;
     this.#jwksUrl = jwksUrl ?? `${issuer}/.well-known/jwks.json`;
+    this.#revocations = revocations;
     this.#fetch = fetch;
   }
 
@@ -83,7 +96,9 @@ export class Verifier {
     const signed = new TextEncoder().encode(`${head}.${body}`);
     const holds = await crypto.subtle.verify(ALGORITHMS[alg]!.verifying, key, bytes(signature), signed);
     if (!holds) throw invalid('the signature does not hold');
-    return this.#checked(parsed(body));
+    const claims = this.#checked(parsed(body));
+    if (this.#revocations) await refuseRevoked(claims, this.#revocations);
+    return claims;
   }
 
   /** The claims behind an Authorization header, if its bearer has every role and scope. Throws `Refused`. */
@@ -103,7 +118,8 @@ export class Verifier {
     if (!audiences.includes(this.#audience)) throw invalid('for another audience');
     if (claims.type !== 'access') throw invalid('not an access token');
     if (typeof claims.exp !== 'number' || claims.exp * 1000 <= Date.now()) throw invalid('expired');
-    if (typeof claims.sub !== 'string' || typeof claims.scope !== 'string' || !Array.isArray(claims.roles)) {
+    const { sub, sid, scope, roles, epoch } = claims;
+    if ([sub, sid, scope].some((each) => typeof each !== 'string') || !Array.isArray(roles) || typeof epoch !== 'number') {
       throw invalid('a claim is missing');
     }
     return claims as Claims;
@@ -140,6 +156,14 @@ export class Verifier {
   }
 }
 
+/** Ask the mirror of revocations. Without its mark of completeness, what it does not hold means nothing. */
+async function refuseRevoked(claims: Claims, read: NonNullable<VerifierOptions['revocations']>): Promise<void> {
+  const keys = ['complete', `sid:${claims.sid}`, `sub:${claims.sub}`].map((name) => REVOKED + name);
+  const [complete = null, session = null, epoch = null] = await read(keys).catch(() => []);
+  if (session !== null || (epoch !== null && claims.epoch < Number(epoch))) throw invalid('revoked');
+  if (complete === null) throw new Refused(503, '', 'the mirror of revocations cannot be read, or is not complete');
+}
+
 export interface Needs {
   /** Roles of which the bearer must have every one. */
   roles?: string[];
@@ -170,10 +194,16 @@ export function guard(verifier: Verifier, needs: Needs = {}) {
   };
 }
 
+const TITLES = {
+  401: 'A valid access token is required',
+  403: 'A role or a scope is missing',
+  503: 'Try again in a moment',
+};
+
 function refuse(answer: OutgoingAnswer, { status, challenge }: Refused): void {
-  const title = status === 401 ? 'A valid access token is required' : 'A role or a scope is missing';
-  answer.writeHead(status, { 'Content-Type': 'application/problem+json', 'WWW-Authenticate': challenge });
-  answer.end(JSON.stringify({ type: 'about:blank', title, status }));
+  const also: Record<string, string> = challenge ? { 'WWW-Authenticate': challenge } : { 'Retry-After': '2' };
+  answer.writeHead(status, { 'Content-Type': 'application/problem+json', ...also });
+  answer.end(JSON.stringify({ type: 'about:blank', title: TITLES[status], status }));
 }
 
 function invalid(reason: string): Refused {

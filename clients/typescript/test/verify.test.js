@@ -23,7 +23,7 @@ async function newKey(kid, alg = 'EdDSA') {
   const jwk = { ...(await crypto.subtle.exportKey('jwk', publicKey)), kid, alg, use: 'sig', key_ops: undefined };
   const sign = async (claims = {}, header = {}) => {
     const now = Math.floor(Date.now() / 1000);
-    const body = { iss: ISSUER, aud: ISSUER, sub: 'u', sid: 's', jti: 'j', iat: now, exp: now + 60, type: 'access', fresh: false, roles: ['user'], scope: 'read', ...claims };
+    const body = { iss: ISSUER, aud: ISSUER, sub: 'u', sid: 's', jti: 'j', iat: now, exp: now + 60, type: 'access', fresh: false, roles: ['user'], scope: 'read', epoch: 3, ...claims };
     const signed = `${encoded({ alg, kid, typ: 'at+jwt', ...header })}.${encoded(body)}`;
     const signature = await crypto.subtle.sign(ALGORITHMS[alg][1], privateKey, Buffer.from(signed));
     return `${signed}.${Buffer.from(signature).toString('base64url')}`;
@@ -32,7 +32,7 @@ async function newKey(kid, alg = 'EdDSA') {
 }
 
 /** A verifier whose issuer publishes `keys`, and how often it has asked for them. */
-function published(keys) {
+function published(keys, options = {}) {
   const asked = { times: 0 };
   const fetch = async (url) => {
     assert.equal(url, `${ISSUER}/.well-known/jwks.json`);
@@ -40,7 +40,7 @@ function published(keys) {
     if (keys instanceof Error) throw keys;
     return new Response(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }));
   };
-  return { verifier: new Verifier({ issuer: ISSUER, fetch }), asked };
+  return { verifier: new Verifier({ issuer: ISSUER, fetch, ...options }), asked };
 }
 
 const refused = (status) => (error) => error instanceof Refused && error.status === status;
@@ -81,6 +81,7 @@ for (const alg of Object.keys(ALGORITHMS)) {
       'another audience': await key.sign({ aud: 'items' }),
       'an expired token': await key.sign({ exp: Math.floor(Date.now() / 1000) }),
       'no expiry': await key.sign({ exp: undefined }),
+      'no epoch': await key.sign({ epoch: undefined }),
       'no kid': await key.sign({}, { kid: undefined }),
       'no base64': `!.${body}.${signature}`,
       'no JSON': `${encoded('no')}.${body}.${signature}`,
@@ -153,4 +154,29 @@ test('the guard lets in who has every role and scope, and answers problems to ot
     assert.equal(answer.headers.get('Content-Type'), 'application/problem+json');
     assert.equal((await answer.json()).status, status);
   }
+});
+
+test('a revoked token is refused at once, and everybody while nobody can tell', async () => {
+  const key = await newKey('one');
+  const mirror = new Map([['keycard:revoked:complete', '1']]);
+  let away = false;
+  const revocations = async (keys) => {
+    if (away) throw new Error('connection refused');
+    return keys.map((each) => mirror.get(each) ?? null);
+  };
+  const { verifier } = published([key], { revocations });
+  const token = await key.sign();
+  assert.equal((await verifier.verify(token)).sub, 'u');
+  mirror.set('keycard:revoked:sid:another', '1').set('keycard:revoked:sub:u', '3');
+  assert.equal((await verifier.verify(token)).sub, 'u');
+  for (const [name, value] of [['sub:u', '4'], ['sid:s', '1']]) {
+    mirror.set(`keycard:revoked:${name}`, value);
+    await assert.rejects(verifier.verify(token), refused(401), name);
+    mirror.delete(`keycard:revoked:${name}`);
+  }
+  away = true;
+  await assert.rejects(verifier.verify(token), refused(503));
+  away = false;
+  mirror.delete('keycard:revoked:complete'); // a Redis that came back empty
+  await assert.rejects(verifier.verify(token), refused(503));
 });
