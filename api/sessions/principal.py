@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 from .. import clock
 from ..access import Identity
 from ..access.identities import COLUMNS
-from ..database import fetch_one
+from ..database import Prepared
 from ..users import User, active_at
 from .models import Session
 
@@ -75,7 +75,7 @@ class Principal:
 _now = bindparam("now", type_=Session.expires_at.type)
 # Everything that can kill an access token before its time is a condition here: the session ended or too old, the account
 # suspended or deleted, its epoch raised.
-_live = (
+_live = Prepared(
     select(*COLUMNS, *SESSION_COLUMNS)
     .join(User, User.id == Session.user_id)
     .where(
@@ -91,14 +91,13 @@ _live = (
 
 def find_live(claims: dict[str, Any]) -> Principal | None:
     """Return the bearer of a verified access token, or None if the token has been revoked in any way."""
-    row = fetch_one(
-        _live,
+    row = _live.fetch_one(
         {
             "sid": uuid.UUID(claims["sid"]),
             "sub": uuid.UUID(claims["sub"]),
             "epoch": claims["epoch"],
             "now": clock.now(),
-        },
+        }
     )
     if row is None:
         return None
