@@ -19,8 +19,9 @@ from .health.resources import blp as health
 from .http import guards, headers, limits
 from .keys.resources import blp as jwks
 from .openapi import Api
-from .sessions import jwt_callbacks, revocation
+from .sessions import revocation
 from .sessions.cookies import CookieNames
+from .sessions.principal import find_live
 from .sessions.resources import auth, mine
 from .users import passwords
 
@@ -48,12 +49,11 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True, compare_type=True)
     headers.init_app(app)
     problems.init_app(app)
-    guards.init_app(app, cookie_names.access, cookie_names.refresh)
+    guards.init_app(app, cookie_names.access, cookie_names.refresh, find_live)
     limits.init_app(app, settings)
     passwords.init_app(app, settings)
     keys.init_app(app, settings)
     revocation.init_app(app, settings)
-    jwt_callbacks.init_app()
     app.extensions["keycard.composers"] = COMPOSERS
     _allow_origins(app, settings)
     api = Api(app, settings, access_cookie=cookie_names.access, refresh_cookie=cookie_names.refresh)

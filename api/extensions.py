@@ -2,15 +2,19 @@
 
 `jwt` is Flask-JWT-Extended with its decoder replaced: the original verifies a token after parsing it a first time,
 accepts a token without `type`, `exp` or `jti`, and takes any `type` that is not "refresh" for an access token.
-Features fill its callbacks: `keys` finds the key, `sessions` finds the caller.
+`keys` tells it the key.
 """
 
 import hmac
 import re
+import threading
 import uuid
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import jwt as pyjwt
+from flask import Flask, current_app
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
 from flask_jwt_extended.exceptions import CSRFError
@@ -26,11 +30,37 @@ TYP = {"access": "at+jwt", "refresh": "rt+jwt"}
 CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type", "fresh", "roles", "scope", "epoch")
 MAX_EPOCH = 2**31 - 1  # what the column holds
 MAX_CLOCK_SKEW_SECONDS = 60
+VERIFIED = "keycard.verified"
+MAX_VERIFIED = 4096  # of about 2 KB
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class TokenDecoder(JWTManager):
     """Verify a token once, with a key that fixes its algorithm, and require every claim in its exact type."""
+
+    def init_app(self, app: Flask, add_context_processor: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
+        super().init_app(app, add_context_processor)
+        app.extensions[VERIFIED] = VerifiedTokens()
+
+    def verify(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the header and the verified claims of a token.
+
+        Raises jwt.InvalidTokenError for every fault of the token (ExpiredSignatureError when it is only too old).
+        Source: RFC 8725, sections 3.1 to 3.11.
+        """
+        if len(token) > MAX_TOKEN_LENGTH or not _COMPACT.fullmatch(token):
+            raise InvalidTokenError("not a compact JWS")
+        verified: VerifiedTokens = current_app.extensions[VERIFIED]
+        digest = sha256(token.encode()).digest()
+        known = verified.get(digest)
+        header = known.header if known else pyjwt.get_unverified_header(token)
+        key: Any = self._decode_key_callback(header, {})  # a PyJWK; none for a key that has been withdrawn
+        if known is None or known.key is not key:
+            known = Verified(key, header, _decode(token, header, key))
+            if known.claims["type"] == "access":  # a refresh token comes once
+                verified.put(digest, known)
+        _require_time(known.claims)
+        return known.header, known.claims.copy()
 
     def _decode_jwt_from_config(
         self,
@@ -38,30 +68,65 @@ class TokenDecoder(JWTManager):
         csrf_value: str | None = None,
         allow_expired: bool = False,  # noqa: FBT001, FBT002 - the signature is the library's
     ) -> dict[str, Any]:
-        """Return the verified claims.
-
-        Raises jwt.InvalidTokenError for every fault of the token (ExpiredSignatureError when it is only too old), and
-        CSRFError when the double-submitted value is not the one in the token. Source: RFC 8725, sections 3.1 to 3.11.
-        """
-        if len(encoded_token) > MAX_TOKEN_LENGTH or not _COMPACT.fullmatch(encoded_token):
-            raise InvalidTokenError("not a compact JWS")
-        header = pyjwt.get_unverified_header(encoded_token)
-        key: Any = self._decode_key_callback(header, {})  # a PyJWK
+        """What Flask-JWT-Extended itself calls. Raises CSRFError when the double-submitted value is not the token's."""
         try:
-            claims = pyjwt.decode(
-                encoded_token,
-                key,
-                algorithms=[key.algorithm_name],
-                issuer=settings().public_url,
-                options={"require": list(CLAIMS), "verify_aud": False, "verify_iat": False},
-            )
+            _, claims = self.verify(encoded_token)
         except ExpiredSignatureError as error:
             # Where the library looks for them; it must not be told anything about a token that is not good.
-            error.jwt_header, error.jwt_data = header, {}  # type: ignore[attr-defined]
+            error.jwt_header, error.jwt_data = {}, {}  # type: ignore[attr-defined]
             raise
-        _require_exact_claims(header, claims)
-        _require_csrf(claims, csrf_value)
+        if csrf_value is not None:
+            require_csrf(claims, csrf_value)
         return claims
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token whose signature was good with this key."""
+
+    key: Any
+    header: dict[str, Any]
+    claims: dict[str, Any]
+
+
+class VerifiedTokens:
+    """The access tokens seen last, by their digest, so that a signature is checked once.
+
+    Only what can never change is remembered. Time, key, session and person are looked at in every request.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, Verified] = {}
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes) -> Verified | None:
+        return self._found.get(digest)
+
+    def put(self, digest: bytes, verified: Verified) -> None:
+        with self._lock:
+            while len(self._found) >= MAX_VERIFIED:
+                del self._found[next(iter(self._found))]
+            self._found[digest] = verified
+
+
+def _decode(token: str, header: dict[str, Any], key: Any) -> dict[str, Any]:
+    claims = pyjwt.decode(
+        token,
+        key,
+        algorithms=[key.algorithm_name],
+        issuer=settings().public_url,
+        options={"require": list(CLAIMS), "verify_aud": False, "verify_iat": False},
+    )
+    _require_exact_claims(header, claims)
+    return claims
+
+
+def _require_time(claims: dict[str, Any]) -> None:
+    now = clock.now().timestamp()
+    if claims["exp"] <= now:
+        raise ExpiredSignatureError("expired")
+    if claims["iat"] > now + MAX_CLOCK_SKEW_SECONDS:
+        raise InvalidTokenError("issued in the future")
 
 
 def _require_exact_claims(header: dict[str, Any], claims: dict[str, Any]) -> None:
@@ -80,8 +145,6 @@ def _require_exact_claims(header: dict[str, Any], claims: dict[str, Any]) -> Non
     )
     if not all(exact):
         raise InvalidTokenError("a claim is not what this service issues")
-    if claims["iat"] > clock.now().timestamp() + MAX_CLOCK_SKEW_SECONDS:
-        raise InvalidTokenError("issued in the future")
 
 
 def _is_uuid(value: object) -> bool:
@@ -91,10 +154,9 @@ def _is_uuid(value: object) -> bool:
         return False
 
 
-def _require_csrf(claims: dict[str, Any], sent: str | None) -> None:
+def require_csrf(claims: dict[str, Any], sent: str) -> None:
+    """Raise CSRFError if the double-submitted value is not the one in the token."""
     expected = claims.get("csrf")
-    if sent is None:
-        return
     if not isinstance(expected, str) or not hmac.compare_digest(expected.encode(), sent.encode(errors="replace")):
         raise CSRFError("the CSRF value is not the session's")
 

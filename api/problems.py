@@ -6,7 +6,7 @@ OpenAPI document, the pages under `/problems` and the constants of the SDKs. Slu
 
 import logging
 import re
-import uuid
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -197,7 +197,7 @@ def request_id() -> str:
     """The id of this request: the caller's `X-Request-ID` where it is harmless, else a new one."""
     if "request_id" not in g:
         sent = request.headers.get("X-Request-ID", "")
-        g.request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
+        g.request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else secrets.token_hex(16)
     return str(g.request_id)
 
 

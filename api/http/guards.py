@@ -1,22 +1,25 @@
 """What a caller must present. One table of demands; `authenticate` enforces it, `documented` describes it.
 
-The token itself is checked by Flask-JWT-Extended with our decoder; this module decides where it may come from
-(RFC 6750: one method per request) and what its bearer must be.
+The token itself is checked by our decoder; this module decides where it may come from (RFC 6750: one method per request)
+and what its bearer must be. Flask-JWT-Extended would look for the token a second time, parse its header twice more, and
+look up the user apart from the session.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flask import Flask, Response, current_app, g, request
-from flask_jwt_extended import current_user, get_jwt, verify_jwt_in_request
+from flask_jwt_extended import get_jwt
 from flask_jwt_extended.exceptions import CSRFError
-from jwt import PyJWTError
+from jwt import ExpiredSignatureError, PyJWTError
 
-from .. import problems
-from ..extensions import jwt
+from .. import clock, problems
+from ..extensions import jwt, require_csrf
 from ..problems import Problem
 
+EXTENSION = "keycard.guard"
 CSRF_HEADER = "X-CSRF-TOKEN"
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -137,8 +140,11 @@ def role(name: str) -> Security:
     return Security(("access",), roles=(name,))
 
 
-def init_app(app: Flask, access_cookie: str, refresh_cookie: str) -> None:
-    """Configure Flask-JWT-Extended, whose every refusal becomes a problem."""
+def init_app(app: Flask, access_cookie: str, refresh_cookie: str, find_bearer: Callable[[dict[str, Any]], Caller | None]) -> None:
+    """Configure Flask-JWT-Extended, whose every refusal becomes a problem.
+
+    find_bearer: returns who bears an access token with these claims, None if it has been revoked.
+    """
     app.config.update(
         JWT_TOKEN_LOCATION=["headers", "cookies"],
         JWT_ACCESS_COOKIE_NAME=access_cookie,
@@ -149,14 +155,27 @@ def init_app(app: Flask, access_cookie: str, refresh_cookie: str) -> None:
         JWT_ACCESS_CSRF_HEADER_NAME=CSRF_HEADER,
         JWT_REFRESH_CSRF_HEADER_NAME=CSRF_HEADER,
     )
+    app.extensions[EXTENSION] = _Guard({"access": access_cookie, "refresh": refresh_cookie}, find_bearer)
     jwt.init_app(app)
+    _answer_its_own_decorators(app)
+
+
+@dataclass(frozen=True)
+class _Guard:
+    """cookies: the name of the cookie of each kind of token."""
+
+    cookies: Mapping[str, str]
+    find_bearer: Callable[[dict[str, Any]], Caller | None]
+
+
+def _answer_its_own_decorators(app: Flask) -> None:
+    """An endpoint that uses Flask-JWT-Extended's decorators refuses in the same words."""
     jwt.unauthorized_loader(lambda _: _answer(Unauthenticated()))
     jwt.invalid_token_loader(lambda _: _answer(InvalidToken()))
     jwt.expired_token_loader(lambda *_: _answer(TokenExpired()))
     jwt.needs_fresh_token_loader(lambda *_: _answer(FreshTokenRequired()))
-    jwt.revoked_token_loader(lambda *_: _answer(TokenRevoked()))
+    jwt.user_lookup_loader(lambda _, claims: _guard().find_bearer(claims))
     jwt.user_lookup_error_loader(lambda *_: _answer(TokenRevoked()))
-    jwt.token_verification_failed_loader(lambda *_: _answer(InvalidToken()))
     app.register_error_handler(PyJWTError, lambda _: _answer(InvalidToken()))
     app.register_error_handler(CSRFError, lambda _: _answer(CsrfFailed()))
 
@@ -165,33 +184,76 @@ def _answer(problem: Problem) -> Response:
     return problems.response(problem)
 
 
+def _guard() -> _Guard:
+    found: _Guard = current_app.extensions[EXTENSION]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Credential:
+    """The one token of a request. kind: that it must be of, None where the operation takes what it finds."""
+
+    token: str
+    kind: str | None
+    location: str
+
+
 def authenticate(security: Security) -> None:
     """Let the request pass or raise; afterwards `current_user` and `get_jwt()` know the caller."""
     if not security.tokens:
         return
-    location, kind = _credential(security)
-    if location is None and not security.optional:
-        raise Unauthenticated
-    verify_jwt_in_request(
-        optional=security.optional,
-        fresh=security.fresh,
-        refresh=kind == "refresh",
-        locations=location or "cookies",
-        # An operation that takes both kinds from a header reads the kind from the token itself.
-        verify_type=len(security.tokens) == 1 or location == "cookies",
-        skip_revocation_check=not security.live,
-    )
-    caller: Caller | None = current_user
+    found = _credential(security)
+    if found is None:
+        if not security.optional:
+            raise Unauthenticated
+        _remember(None, {}, {}, None)
+        return
+    header, claims = _verified(found)
+    if found.kind and claims["type"] != found.kind:
+        raise InvalidToken
+    if security.fresh and (claims["fresh"] is False or claims["fresh"] < clock.now().timestamp()):
+        raise FreshTokenRequired
+    caller = _guard().find_bearer(claims) if security.live else None
+    if security.live and caller is None:
+        raise TokenRevoked
     if security.roles and not (caller and set(security.roles) <= set(caller.roles)):
         raise RoleRequired
+    _remember(found.location, header, claims, caller)
 
 
-def _credential(security: Security) -> tuple[str | None, str]:
-    """Return where the one credential is, and of which kind a cookie is."""
+def _verified(credential: _Credential) -> tuple[dict[str, Any], dict[str, Any]]:
+    csrf = None
+    if credential.location == "cookies" and request.method in CSRF_METHODS:
+        csrf = request.headers.get(CSRF_HEADER)
+        if not csrf:
+            raise CsrfFailed
+    try:
+        header, claims = jwt.verify(credential.token)
+    except ExpiredSignatureError:
+        raise TokenExpired from None
+    except PyJWTError:
+        raise InvalidToken from None
+    if csrf:
+        require_csrf(claims, csrf)
+    return header, claims
+
+
+def _remember(location: str | None, header: dict[str, Any], claims: dict[str, Any], caller: Caller | None) -> None:
+    """Where Flask-JWT-Extended's `get_jwt` and `current_user` look."""
+    context = g._get_current_object()  # noqa: SLF001 - once instead of four times
+    context._jwt_extended_jwt_header = header  # noqa: SLF001
+    context._jwt_extended_jwt = claims  # noqa: SLF001
+    context._jwt_extended_jwt_location = location  # noqa: SLF001
+    context._jwt_extended_jwt_user = {"loaded_user": caller}  # noqa: SLF001
+
+
+def _credential(security: Security) -> _Credential | None:
+    """Find the one credential."""
     header = request.headers.get("Authorization")
-    cookies = [kind for kind in security.tokens if request.cookies.get(_cookie_names()[kind])]
+    names = _guard().cookies
+    cookies = [kind for kind in security.tokens if request.cookies.get(names[kind])]
     if header is None:
-        return ("cookies", cookies[0]) if cookies else (None, security.tokens[0])
+        return _Credential(request.cookies[names[cookies[0]]], cookies[0], "cookies") if cookies else None
     # A browser in hybrid delivery cannot keep its refresh cookie from travelling beside the access token,
     # so on logout that cookie does not count as a second credential.
     if "access" in cookies or (cookies and security.tokens == ("refresh",)):
@@ -199,15 +261,7 @@ def _credential(security: Security) -> tuple[str | None, str]:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not _B64TOKEN.fullmatch(token):
         raise InvalidToken
-    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # the library compares the scheme case-sensitively
-    return "headers", security.tokens[0]
-
-
-def _cookie_names() -> dict[str, str]:
-    return {
-        "access": current_app.config["JWT_ACCESS_COOKIE_NAME"],
-        "refresh": current_app.config["JWT_REFRESH_COOKIE_NAME"],
-    }
+    return _Credential(token, security.tokens[0] if len(security.tokens) == 1 else None, "headers")
 
 
 def presented_in_cookie() -> bool:

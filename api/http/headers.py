@@ -1,11 +1,18 @@
 """Headers that every answer carries."""
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 
+from ..config import settings
 from ..problems import request_id
 
 API_CSP = "default-src 'none'; frame-ancestors 'none'"
-NO_STORE = "no-store"
+ALWAYS = (
+    ("Cache-Control", "no-store"),  # what bears a token or a person must not be kept by anyone
+    ("Content-Security-Policy", API_CSP),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+SECURE = (*ALWAYS, ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
 
 
 def init_app(app: Flask) -> None:
@@ -15,13 +22,11 @@ def init_app(app: Flask) -> None:
 
 def _complete(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-ID"] = request_id()
-    headers.setdefault("Cache-Control", NO_STORE)  # what bears a token or a person must not be kept by anyone
-    headers.setdefault("Content-Security-Policy", API_CSP)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    if current_app.config["SETTINGS"].production:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    present = {name.lower() for name in headers.keys()}  # noqa: SIM118 - iterating yields pairs
+    headers.add("X-Request-ID", request_id())
+    for name, value in SECURE if settings().production else ALWAYS:
+        if name.lower() not in present:
+            headers.add(name, value)  # `setdefault` searches three times, and raises to find nothing
     if response.status_code == 202:
         response.set_data(b"")  # smorest says `null` for nothing
     if response.status_code in {202, 204, 304}:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypedDict
 
-from flask_jwt_extended import current_user
+from flask_jwt_extended import get_current_user
 from sqlalchemy import bindparam, select
 
 from .. import clock
@@ -106,5 +106,5 @@ def find_live(claims: dict[str, Any]) -> Principal | None:
 
 def current() -> Principal:
     """The signed-in caller of this request."""
-    found: Principal = current_user
+    found: Principal = get_current_user()
     return found

@@ -1,4 +1,4 @@
-"""What an authenticated request costs: one verified signature and one SQL statement."""
+"""What an authenticated request costs: one SQL statement, and one verified signature at the token's first use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,14 +49,15 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("path", [ME, "/v1/auth/session"])
 def test_an_authenticated_read_costs_one_signature_and_one_statement(person: Bearer, verified: list[str], path: str) -> None:
-    """User, roles, session and every kind of revocation come with that one statement."""
-    assert person.get(path).status_code == 200  # connections and keys are warm from here
+    """User, roles, session and every kind of revocation come with that one statement, each time anew."""
+    assert Bearer(person.app).join().get(path).status_code == 200  # connections and keys are warm from here
     verified.clear()
-    with statements(person.app) as seen:
-        assert person.get(path).status_code == 200
-    assert len(seen) == 1, seen
-    assert seen[0].lstrip().upper().startswith("SELECT")
-    assert len(verified) == 1
+    for signatures in (1, 1, 1):  # in all: the second and the third use need none
+        with statements(person.app) as seen:
+            assert person.get(path).status_code == 200
+        assert len(seen) == 1, seen
+        assert seen[0].lstrip().upper().startswith("SELECT")
+        assert len(verified) == signatures
 
 
 def test_the_count_sees_every_statement(person: Bearer) -> None:
@@ -74,7 +75,7 @@ def test_a_revoked_token_costs_no_more(person: Bearer, verified: list[str]) -> N
     with statements(person.app) as seen:
         assert other.request("GET", ME, token=token).json["type"] == "/problems/token-revoked"
     assert len(seen) == 1, seen
-    assert len(verified) == 1
+    assert len(verified) <= 1
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])

@@ -1,0 +1,84 @@
+"""A signature is checked once; everything that can change is looked at every time."""
+
+from flask import Flask
+
+from api.extensions import MAX_VERIFIED, VERIFIED, Verified, VerifiedTokens
+from api.keys import rotation
+from api.keys.keyring import keyring
+from tests.actors import Bearer
+
+ME = "/v1/users/me"
+
+
+def refused(person: Bearer, token: str, slug: str) -> None:
+    answer = Bearer(person.app).request("GET", ME, token=token)
+    assert (answer.status_code, answer.json["type"]) == (401, f"/problems/{slug}")
+
+
+def test_a_remembered_token_expires(app: Flask, clock) -> None:
+    user = Bearer(app).join()
+    assert user.get(ME).status_code == 200
+    clock.shift(899)
+    assert user.get(ME).status_code == 200
+    clock.shift(2)
+    refused(user, user.access_token, "token-expired")
+
+
+def test_a_remembered_token_from_the_future_is_refused(app: Flask, clock) -> None:
+    """A clock that is put back must not find a token good that it would refuse at first sight."""
+    user = Bearer(app).join()
+    assert user.get(ME).status_code == 200
+    clock.shift(-62)
+    refused(user, user.access_token, "invalid-token")
+
+
+def test_a_remembered_token_is_revoked_at_once(person: Bearer) -> None:
+    token = person.access_token or person.client.get_cookie("keycard_access").value
+    assert person.get(ME).status_code == 200
+    person.logout()
+    refused(person, token, "token-revoked")
+
+
+def test_a_remembered_token_dies_with_its_key(new_app) -> None:
+    app = new_app()
+    user = Bearer(app).join()
+    assert user.get(ME).status_code == 200
+    with app.app_context():
+        rotation.rotate(compromised=True)
+        keyring().forget()
+    refused(user, user.access_token, "invalid-token")
+
+
+def test_the_same_claims_under_another_signature_are_another_token(user: Bearer) -> None:
+    assert user.get(ME).status_code == 200
+    start, _, signature = user.access_token.rpartition(".")
+    refused(user, f"{start}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}", "invalid-token")
+
+
+def test_what_a_request_does_with_its_claims_does_not_reach_the_next(user: Bearer) -> None:
+    with user.app.app_context():
+        from api.extensions import jwt
+
+        jwt.verify(user.access_token)[1].clear()
+        assert jwt.verify(user.access_token)[1]["sub"]
+
+
+def test_only_good_access_tokens_are_remembered(new_app) -> None:
+    app = new_app()
+    user = Bearer(app).join()
+    kept = app.extensions[VERIFIED]._found
+    user.refresh()
+    refused(user, user.access_token + "A", "invalid-token")
+    assert len(kept) == 0
+    user.get(ME)
+    assert [each.claims["type"] for each in kept.values()] == ["access"]
+
+
+def test_no_more_tokens_are_remembered_than_there_is_room_for() -> None:
+    """The oldest goes first."""
+    tokens = VerifiedTokens()
+    for number in range(MAX_VERIFIED + 10):
+        tokens.put(number.to_bytes(4), Verified(None, {}, {"number": number}))
+    assert len(tokens._found) == MAX_VERIFIED
+    assert tokens.get((9).to_bytes(4)) is None
+    assert tokens.get((10).to_bytes(4)).claims == {"number": 10}
