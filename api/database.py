@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, Dialect, Engine, Executable, MetaData, PoolProxiedConnection, Row, Select, event, func, select
+from sqlalchemy import DateTime, Dialect, Engine, Executable, MetaData, Row, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
@@ -124,7 +124,7 @@ def transaction() -> Iterator[Session]:
     `commits = True`: what it reports has happened and must be remembered although the answer is an error.
     """
     session = db.session()
-    if "after_commit" in session.info:
+    if _is_open(session):
         yield session
         return
     callbacks: list[Callable[[], None]] = []
@@ -145,6 +145,15 @@ def transaction() -> Iterator[Session]:
         # Also when the answer to COMMIT was lost and nobody knows: the callbacks look for themselves.
         for callback in callbacks:
             callback()
+
+
+def in_transaction() -> bool:
+    """Say whether a `transaction()` is open."""
+    return _is_open(db.session())
+
+
+def _is_open(session: Session) -> bool:
+    return "after_commit" in session.info
 
 
 def one_at_a_time(name: str) -> None:
@@ -177,64 +186,6 @@ def fetch_all(statement: Executable, parameters: Mapping[str, Any] | None = None
         if not error.connection_invalidated:
             raise
         return _fetch(statement, parameters)
-
-
-class Prepared:
-    """A read that runs at every request: compiled once, and given to the driver without SQLAlchemy in between.
-
-    The values are the same. Whatever goes wrong on the short way, the usual one tries again, and tells.
-    """
-
-    def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._compiled: dict[str, _Compiled] = {}
-
-    def fetch_one(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        """Run the read outside any transaction and return the values of its only row, or None."""
-        engine = db.engines[READ]
-        if engine.dispatch.before_cursor_execute:  # traces want to see every statement
-            return fetch_one(self._statement, parameters)
-        compiled = self._compiled.get(engine.dialect.name)
-        if compiled is None:
-            compiled = self._compiled[engine.dialect.name] = _Compiled(self._statement, engine.dialect, parameters)
-        pooled = engine.raw_connection()
-        try:
-            return compiled.fetch_one(pooled, parameters)
-        except engine.dialect.loaded_dbapi.Error:
-            pooled.invalidate()
-        finally:
-            pooled.close()
-        return fetch_one(self._statement, parameters)
-
-
-class _Compiled:
-    """A statement in the words of one driver, and what turns Python's values into the driver's and back."""
-
-    def __init__(self, statement: Select[Any], dialect: Dialect, parameters: Mapping[str, Any]) -> None:
-        compiled: Any = statement.compile(dialect=dialect)
-        expanded = compiled.construct_expanded_state(parameters)
-        self._text = expanded.statement
-        self._constants = {name: value for name, value in expanded.parameters.items() if name not in parameters}
-        self._order = expanded.positiontup
-        kinds = {name: compiled.binds[name].type.dialect_impl(dialect) for name in parameters}
-        self._bind = [(name, kind.bind_processor(dialect)) for name, kind in kinds.items()]
-        columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
-        results = [kind.result_processor(dialect, None) for kind in columns]
-        self._convert = [(at, convert) for at, convert in enumerate(results) if convert]
-
-    def fetch_one(self, pooled: PoolProxiedConnection, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        cursor: Any = pooled.info.get("keycard.cursor")
-        if cursor is None:  # making one costs as much as a small statement
-            cursor = pooled.info["keycard.cursor"] = pooled.cursor()
-        values = {name: bind(parameters[name]) if bind else parameters[name] for name, bind in self._bind} | self._constants
-        cursor.execute(self._text, [values[name] for name in self._order] if self._order else values)
-        rows = cursor.fetchall()  # all, so that SQLite ends its read
-        if not rows:
-            return None
-        row = list(rows[0])
-        for at, convert in self._convert:
-            row[at] = convert(row[at])
-        return row
 
 
 def _fetch(statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Row[Any]]:

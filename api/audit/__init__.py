@@ -5,7 +5,7 @@ Owns the table `audit_events`. Whoever changes something records it in the same 
 
 from .listing import list_events, list_own_events
 from .models import EVENT_TYPES, AuditEvent
-from .record import forget_devices, record
+from .record import event, forget_devices, record, recording
 from .schemas import EventPageSchema, EventQuery
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "AuditEvent",
     "EventPageSchema",
     "EventQuery",
+    "event",
     "forget_devices",
     "list_events",
     "list_own_events",
     "record",
+    "recording",
 ]

@@ -1,11 +1,14 @@
 """Writing the log, and taking personal data out of it."""
 
 import uuid
+from typing import Any
 
 from sqlalchemy import or_, update
 
+from .. import clock
 from ..database import transaction
 from ..http.device import device
+from ..prepared import Adding
 from .models import EVENT_TYPES, AuditEvent
 
 
@@ -27,6 +30,27 @@ def record(
         session.add(
             AuditEvent(type=type_, subject_id=subject_id, actor_id=actor_id, session_id=session_id, detail=detail, **device())
         )
+
+
+def recording(**parameters: str) -> Adding:
+    """The same as a step of a Change, to whose parameters `event` adds what it needs.
+
+    parameters: the names of those that hold `subject_id`, and where there are such `actor_id`, `session_id` and `detail`.
+    """
+    return Adding(AuditEvent, {name: f"event_{name}" for name in _OF_ITS_OWN} | parameters)
+
+
+def event(type_: str) -> dict[str, Any]:
+    """The parameters of a Change that are its event's alone."""
+    return {
+        "event_id": uuid.uuid4(),
+        "event_type": type_,
+        "event_created_at": clock.now(),
+        **{f"event_{name}": value for name, value in device().items()},
+    }
+
+
+_OF_ITS_OWN = ("id", "type", "created_at", "ip_address", "user_agent")
 
 
 def forget_devices(user_id: uuid.UUID) -> None:

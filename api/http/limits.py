@@ -18,7 +18,7 @@ from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
 from limits import RateLimitItem, parse
 
 from .. import problems
-from ..config import Settings
+from ..config import Settings, settings
 from ..problems import Problem, TooManyRequests
 from .body import read_json
 from .device import network_of
@@ -131,7 +131,7 @@ def count(limit: Limit) -> None:
 
     Raises RateLimitExceeded, which is answered as TooManyRequests.
     """
-    if limit.rates:
+    if limit.rates and settings().ratelimit_enabled:
         current_app.extensions[EXTENSION][limit.name]()
 
 

@@ -76,10 +76,10 @@ def _end(reason: str, *where: ColumnElement[bool]) -> int:
             update(Session)
             .where(*where, Session.ended_at.is_(None))
             .values(ended_at=now, end_reason=reason)
-            .returning(Session.id, Session.access_expires_at)
+            .returning(Session.id)
             .execution_options(synchronize_session=False)
         )
         rows = ended.all()
         if rows:
-            after_commit(lambda: revocation.mirror().publish_sessions(rows))
+            after_commit(lambda: revocation.mirror().publish_sessions([row.id for row in rows]))
     return len(rows)

@@ -1,22 +1,24 @@
 """Signing in, and giving the password again."""
 
+import secrets
 import uuid
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 
 from .. import audit, clock, users
 from ..access import Identity, identities
 from ..config import settings
 from ..database import transaction
-from ..http.device import device
 from ..http.guards import TokenRevoked
+from ..prepared import Adding, Change
 from ..users import User, active_at
 from . import protection
 from .errors import InvalidCredentials
 from .models import Session
 from .principal import Principal
-from .tokens import TokenPair, expiries, issue, issue_access
+from .tokens import Family, TokenPair, expiries, issue, issue_access
 
 
 def sign_in(name: str, password: str, delivery: str) -> TokenPair:
@@ -53,34 +55,66 @@ def _sign_in(name: str, password: str, delivery: str) -> TokenPair:
                 audit.record("sign_in_failed", found.id, detail="suspended")
         raise users.AccountSuspended
     rehashed = users.hasher().hash(password) if users.hasher().is_outdated(found.password_hash) else found.password_hash
-    with transaction() as database:
-        # Hashing took time. This condition closes the race against a password change or a suspension in between, and the
-        # lock it takes makes "revoke everything" wait until this session can be seen, and ended, too.
-        still = (User.id == found.id, User.password_hash == found.password_hash, active_at(clock.now()))
-        if database.execute(update(User).where(*still).values(password_hash=rehashed)).rowcount != 1:  # type: ignore[attr-defined]
-            raise _OvertakenError
-        identity = Identity.of(database.execute(identities().where(User.id == found.id)).one())
-        session = _open(found.id, delivery)
-        database.add(session)
-        database.flush()
-        protection.worked(account)
-        audit.record("signed_in", found.id, actor_id=found.id, session_id=session.id, detail=delivery)
-    return issue(session, identity, fresh=True)
+    parameters = _parameters(found, rehashed, account, delivery)
+    opened = _open.apply(parameters)
+    if opened is None:
+        raise _OvertakenError
+    return issue(Family(*(parameters[name] for name in _FAMILY)), Identity.of(opened[1:]), fresh=True)
 
 
-def _open(user_id: uuid.UUID, delivery: str) -> Session:
-    now = clock.now()
-    return Session(
-        user_id=user_id,
-        delivery=delivery,
-        created_at=now,
-        rotated_at=now,
-        authenticated_at=now,
-        last_used_at=now,
-        expires_at=now + timedelta(seconds=settings().session_lifetime),
+def _parameters(found: users.Credentials, rehashed: str, account: str, delivery: str) -> dict[str, Any]:
+    event = audit.event("signed_in")
+    now = event["event_created_at"]
+    return {
+        **event,
+        "sub": found.id,
+        "known_hash": found.password_hash,
+        "known_epoch": found.epoch,
+        "new_hash": rehashed,
+        "sid": uuid.uuid4(),
+        "jti": uuid.uuid4(),
+        "csrf": secrets.token_urlsafe(24),
+        "form": delivery,
+        "session_until": now + timedelta(seconds=settings().session_lifetime),
         **expiries(now),
-        **device(),
+        **protection.ours(account),
+    }
+
+
+# Hashing takes time. The condition closes the race against a password change, a suspension or new roles in between, and the
+# lock it takes makes "revoke everything" wait until this session can be seen, and ended, too.
+_now = bindparam("event_created_at", type_=Session.expires_at.type)
+_FAMILY = ("sid", "jti", "form", "csrf", "event_created_at", "event_created_at", "session_until")
+_open = Change(
+    update(User)
+    .where(
+        User.id == bindparam("sub"),
+        User.password_hash == bindparam("known_hash"),
+        User.epoch == bindparam("known_epoch"),
+        active_at(_now),
     )
+    .values(password_hash=bindparam("new_hash"))
+    .returning(User.id.label("sub")),
+    Adding(
+        Session,
+        {
+            "id": "sid",
+            "user_id": "sub",
+            "delivery": "form",
+            "csrf_token": "csrf",
+            "refresh_id": "jti",
+            **dict.fromkeys(("rotated_at", "authenticated_at", "created_at", "last_used_at"), "event_created_at"),
+            "expires_at": "session_until",
+            "refresh_expires_at": "refresh_until",
+            "access_expires_at": "access_until",
+            "ip_address": "event_ip_address",
+            "user_agent": "event_user_agent",
+        },
+    ),
+    protection.forget_ours,
+    audit.recording(subject_id="sub", actor_id="sub", session_id="sid", detail="form"),
+    read=identities().where(User.id == bindparam("sub")),
+)
 
 
 def confirm_password(principal: Principal, password: str) -> users.Credentials:
@@ -105,7 +139,7 @@ def reauthenticate(principal: Principal, password: str) -> TokenPair:
         session = database.scalars(
             update(Session)
             .where(Session.id == principal.session.id, Session.ended_at.is_(None), Session.expires_at > now)
-            .values(authenticated_at=now, access_expires_at=expiries(now)["access_expires_at"])
+            .values(authenticated_at=now, access_expires_at=expiries(now)["access_until"])
             .returning(Session)
         ).one_or_none()
         if session is None:

@@ -4,12 +4,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import DBAPIError
 
 from .. import audit
-from ..database import fetch_one, transaction
+from ..database import fetch_one
 from ..http.guards import InvalidToken
-from .ending import end
+from ..prepared import Change
+from . import revocation
 from .models import BODY, Session
 
 
@@ -23,7 +25,19 @@ def sign_out(claims: Mapping[str, Any], *, from_cookie: bool) -> None:
         found = fetch_one(select(Session.delivery).where(Session.id == session_id))
         if found and (found.delivery == BODY) is from_cookie:
             raise InvalidToken
-    user_id = uuid.UUID(claims["sub"])
-    with transaction():
-        if end(session_id, user_id, "logout"):
-            audit.record("signed_out", user_id, actor_id=user_id, session_id=session_id)
+    try:
+        ended = _end.apply({**audit.event("signed_out"), "sid": session_id, "sub": uuid.UUID(claims["sub"])})
+    except DBAPIError:
+        revocation.mirror().publish_sessions([session_id])  # it may have happened: the answer can be lost
+        raise
+    if ended:
+        revocation.mirror().publish_ended(*ended)
+
+
+_end = Change(
+    update(Session)
+    .where(Session.id == bindparam("sid"), Session.user_id == bindparam("sub"), Session.ended_at.is_(None))
+    .values(ended_at=bindparam("event_created_at"), end_reason="logout")
+    .returning(Session.id, Session.access_expires_at),
+    audit.recording(subject_id="sub", actor_id="sub", session_id="sid"),
+)

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 from .. import clock
 from ..access import Identity
 from ..access.identities import COLUMNS
-from ..database import Prepared
+from ..prepared import Prepared
 from ..users import User, active_at
 from .models import Session
 

@@ -11,7 +11,7 @@ import uuid
 from datetime import timedelta
 
 from flask import request
-from sqlalchemy import case, delete, select
+from sqlalchemy import bindparam, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from .. import audit, clock, users
@@ -67,10 +67,15 @@ def failed(account: str, user_id: uuid.UUID | None, detail: str | None = None) -
             audit.record("sign_in_delayed", user_id)
 
 
-def worked(account: str) -> None:
-    """Forget the failures of this network."""
-    with transaction() as database:
-        database.execute(delete(SignInFailures).where(SignInFailures.account == account, SignInFailures.network == network()))
+# A step of a Change: forget the failures of this network.
+forget_ours = delete(SignInFailures).where(
+    SignInFailures.account == bindparam("account"), SignInFailures.network == bindparam("network")
+)
+
+
+def ours(account: str) -> dict[str, str]:
+    """The parameters of `forget_ours`."""
+    return {"account": account, "network": network()}
 
 
 def forgive(user_id: uuid.UUID) -> None:

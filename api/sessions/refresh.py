@@ -6,26 +6,59 @@ see what has become of it: the parent within the grace window gets the same pair
 
 import logging
 import uuid
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
-from sqlalchemy.orm import Session as Database
+from sqlalchemy import Boolean, and_, bindparam, exists, select, update
 
 from .. import audit, clock
 from ..access import Identity, identities
 from ..config import settings
 from ..database import transaction
-from ..http.device import device
 from ..http.guards import InvalidToken
+from ..prepared import Change
+from ..problems import ServiceUnavailable
 from ..users import User, active_at
 from .ending import end
 from .errors import RefreshTokenReused, SessionEnded
 from .models import BODY, Session
-from .tokens import TokenPair, expiries, issue
+from .tokens import FAMILY, Family, TokenPair, expiries, issue
 
 logger = logging.getLogger("keycard")
+
+_now = bindparam("event_created_at", type_=Session.expires_at.type)
+_open = and_(
+    Session.id == bindparam("sid"),
+    Session.user_id == bindparam("sub"),
+    Session.ended_at.is_(None),
+    Session.expires_at > _now,
+    exists().where(User.id == Session.user_id, active_at(_now)),
+)
+_owner = identities().where(User.id == bindparam("sub"))
+_current = select(*FAMILY, Session.previous_refresh_id).where(_open)
+# Spends the token and names its successor. A wrong way of delivery changes nothing: the rightful holder keeps a working token.
+_exchange = Change(
+    update(Session)
+    .where(
+        _open,
+        Session.refresh_id == bindparam("spent"),
+        (Session.delivery != BODY) == bindparam("from_cookie", type_=Boolean),
+    )
+    .values(
+        refresh_id=bindparam("successor"),
+        previous_refresh_id=bindparam("spent"),
+        rotated_at=_now,
+        last_used_at=_now,
+        access_expires_at=bindparam("access_until"),
+        refresh_expires_at=bindparam("refresh_until"),
+        ip_address=bindparam("event_ip_address"),
+        user_agent=bindparam("event_user_agent"),
+    )
+    .returning(*FAMILY),
+    audit.recording(subject_id="sub", actor_id="sub", session_id="sid"),
+    read=_owner,
+)
 
 
 def rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
@@ -35,53 +68,38 @@ def rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
     Raises SessionEnded, InvalidToken, and RefreshTokenReused, which also ends the whole session; that ending is committed
     although the call fails. Source: RFC 9700, section 4.14.2.
     """
-    session_id, user_id, refresh_id = (uuid.UUID(claims[name]) for name in ("sid", "sub", "jti"))
-    ours = and_(Session.id == session_id, Session.user_id == user_id)
+    event = audit.event("refreshed")
+    token: dict[str, Any] = {
+        **event,
+        "sid": uuid.UUID(claims["sid"]),
+        "sub": uuid.UUID(claims["sub"]),
+        "spent": uuid.UUID(claims["jti"]),
+        "from_cookie": from_cookie,
+        "successor": uuid.uuid4(),
+        **expiries(event["event_created_at"]),
+    }
+    found = _exchange.apply(token) or _repeat(token)
+    family, identity = Family(*found[: len(FAMILY)]), Identity.of(found[len(FAMILY) :])
+    return issue(family, identity, fresh=False)
+
+
+def _repeat(token: Mapping[str, Any]) -> Sequence[Any]:
+    """Return what the pair is made of that answers this token once more, or raise."""
+    sid, sub, spent = (token[name] for name in ("sid", "sub", "spent"))
     with transaction() as database:
-        session = _exchange(database, ours, refresh_id) or _repeat(database, ours, refresh_id)
-        if (session.delivery == BODY) is from_cookie:
-            raise InvalidToken  # rolls the exchange back: the rightful holder keeps a working token
-        identity = Identity.of(database.execute(identities().where(User.id == session.user_id)).one())
-    return issue(session, identity, fresh=False)
-
-
-def _exchange(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UUID) -> Session | None:
-    """Spend the token and name its successor, or change nothing and return None."""
-    now = clock.now()
-    session = database.scalars(
-        update(Session)
-        .where(ours, Session.refresh_id == refresh_id, _is_open(now))
-        .values(
-            refresh_id=uuid.uuid4(),
-            previous_refresh_id=refresh_id,
-            rotated_at=now,
-            last_used_at=now,
-            **expiries(now),
-            **device(),
-        )
-        .returning(Session)
-    ).one_or_none()
-    if session:
-        audit.record("refreshed", session.user_id, actor_id=session.user_id, session_id=session.id)
-    return session
-
-
-def _is_open(now: datetime) -> ColumnElement[bool]:
-    active = exists().where(User.id == Session.user_id, active_at(now))
-    return and_(Session.ended_at.is_(None), Session.expires_at > now, active)
-
-
-def _repeat(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UUID) -> Session:
-    """Return the session whose current pair answers this token once more, or raise."""
-    now = clock.now()
-    session = database.scalars(select(Session).where(ours, _is_open(now))).one_or_none()
-    if session is None:
-        raise SessionEnded
-    # The clock of the process that rotated may be ahead of ours, and a negative age must not make an endless window.
-    within_grace = abs(now - session.rotated_at) < timedelta(seconds=settings().refresh_grace)
-    if session.previous_refresh_id == refresh_id and within_grace:
-        return session
-    end(session.id, session.user_id, "reuse")
-    audit.record("refresh_token_reused", session.user_id, session_id=session.id)
-    logger.warning("refresh token reused: session %s of user %s ended", session.id, session.user_id)
-    raise RefreshTokenReused
+        session = database.execute(_current, token).one_or_none()
+        if session is None:
+            raise SessionEnded
+        # The clock of the process that rotated may be ahead of ours, and a negative age must not make an endless window.
+        within_grace = abs(clock.now() - session.rotated_at) < timedelta(seconds=settings().refresh_grace)
+        repeated = session.previous_refresh_id == spent and within_grace
+        if session.refresh_id == spent or repeated:
+            if (session.delivery == BODY) is token["from_cookie"]:
+                raise InvalidToken
+            if repeated:
+                return [*session[: len(FAMILY)], *database.execute(_owner, token).one()]
+            raise ServiceUnavailable  # a suspension has ended since the exchange was tried
+        end(sid, sub, "reuse")
+        audit.record("refresh_token_reused", sub, session_id=sid)
+        logger.warning("refresh token reused: session %s of user %s ended", sid, sub)
+        raise RefreshTokenReused

@@ -14,7 +14,7 @@ from the database: at the next revocation, at the next readiness check, and at s
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,10 +62,13 @@ class Mirror:
     def configured(self) -> bool:
         return self._redis is not None
 
-    def publish_sessions(self, ended: Iterable[Any]) -> None:
-        """Mirror those of these sessions that have ended: rows with an id. What became of them is read again, because the answer
-        to a COMMIT can be lost."""
-        ids = [each.id for each in ended]
+    def publish_ended(self, session_id: uuid.UUID, access_expires_at: datetime) -> None:
+        """Mirror a session that is known to have ended."""
+        self._write(lambda pipe: self._put_sessions(pipe, [(session_id, access_expires_at)]))
+
+    def publish_sessions(self, ids: Sequence[uuid.UUID]) -> None:
+        """Mirror those of these sessions that have ended. What became of them is read again, because the answer to a COMMIT can
+        be lost."""
         these = select(Session.id, Session.access_expires_at).where(Session.id.in_(ids), Session.ended_at.is_not(None))
         self._write(lambda pipe: self._put_sessions(pipe, fetch_all(these)))
 
@@ -93,11 +96,11 @@ class Mirror:
             self._stale = True
             return False
         try:
-            if self._stale or not self._redis.exists(COMPLETE):
-                self._rebuild()
-            pipe = self._redis.pipeline()
+            pipe = self._redis.pipeline().exists(COMPLETE)
             put(pipe)
-            pipe.execute()
+            complete, *_ = pipe.execute()
+            if self._stale or not complete:
+                self._rebuild()
         except (redis.RedisError, SQLAlchemyError) as error:
             # What was revoked is committed and holds here; an error now would only deny it.
             self._stale = True

@@ -7,15 +7,30 @@ answers a lost response without storing a token anywhere. (EdDSA and RS256 signa
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask_jwt_extended import create_access_token, create_refresh_token
+import jwt
 
 from ..access import Identity
 from ..config import settings
 from ..extensions import TYP
 from ..keys.keyring import keyring
 from .models import Session
+
+
+class Family(NamedTuple):
+    """What a pair is made of, besides its owner: some columns of a session, as FAMILY selects them."""
+
+    id: uuid.UUID
+    refresh_id: uuid.UUID
+    delivery: str
+    csrf_token: str
+    rotated_at: datetime
+    authenticated_at: datetime
+    expires_at: datetime
+
+
+FAMILY: tuple[Any, ...] = tuple(getattr(Session, name) for name in Family._fields)
 
 
 @dataclass(frozen=True)
@@ -32,25 +47,25 @@ class TokenPair:
 
 
 def expiries(now: datetime) -> dict[str, datetime]:
-    """The columns of a session that say when the tokens issued now expire; what outlives the session dies with it."""
+    """When the tokens issued now expire; what outlives the session dies with it."""
     return {
-        "access_expires_at": now + timedelta(seconds=settings().access_token_lifetime),
-        "refresh_expires_at": now + timedelta(seconds=settings().refresh_token_lifetime),
+        "access_until": now + timedelta(seconds=settings().access_token_lifetime),
+        "refresh_until": now + timedelta(seconds=settings().refresh_token_lifetime),
     }
 
 
-def issue(session: Session, identity: Identity, *, fresh: bool) -> TokenPair:
+def issue(session: Session | Family, identity: Identity, *, fresh: bool) -> TokenPair:
     """Make the pair that the session's row describes."""
     access = issue_access(session, identity, session.rotated_at, uuid.uuid5(session.refresh_id, "access"), fresh=fresh)
-    expires_at = min(expiries(session.rotated_at)["refresh_expires_at"], session.expires_at)
+    expires_at = min(expiries(session.rotated_at)["refresh_until"], session.expires_at)
     claims = {"aud": settings().public_url, "jti": str(session.refresh_id), "fresh": False}
     token = _encode("refresh", session, identity, (session.rotated_at, expires_at), claims)
     return replace(access, refresh_token=token, refresh_expires_in=_seconds(session.rotated_at, expires_at))
 
 
-def issue_access(session: Session, identity: Identity, now: datetime, jti: uuid.UUID, *, fresh: bool) -> TokenPair:
+def issue_access(session: Session | Family, identity: Identity, now: datetime, jti: uuid.UUID, *, fresh: bool) -> TokenPair:
     """Make an access token alone."""
-    expires_at = min(expiries(now)["access_expires_at"], session.expires_at)
+    expires_at = min(expiries(now)["access_until"], session.expires_at)
     fresh_until = int((session.authenticated_at + timedelta(seconds=settings().fresh_lifetime)).timestamp())
     claims = {"aud": settings().token_audience, "jti": str(jti), "fresh": fresh_until if fresh else False}
     token = _encode("access", session, identity, (now, expires_at), claims)
@@ -65,23 +80,25 @@ def issue_access(session: Session, identity: Identity, now: datetime, jti: uuid.
     )
 
 
-def _encode(kind: str, session: Session, identity: Identity, lifetime: tuple[datetime, datetime], claims: dict[str, Any]) -> str:
+def _encode(
+    kind: str, session: Session | Family, identity: Identity, lifetime: tuple[datetime, datetime], claims: dict[str, Any]
+) -> str:
     key = keyring().signing()
     issued_at, expires_at = lifetime
-    claims |= {
+    payload = {
         "iss": settings().public_url,
+        "sub": str(identity.id),
         "sid": str(session.id),
         "iat": int(issued_at.timestamp()),
         "exp": int(expires_at.timestamp()),
+        "type": kind,
         "roles": list(identity.roles),
         "scope": "",
         "epoch": identity.epoch,
         "csrf": session.csrf_token,
+        **claims,
     }
-    create = create_access_token if kind == "access" else create_refresh_token
-    headers = {"kid": key.kid, "typ": TYP[kind], "alg": key.algorithm}
-    encoded: str = create(str(identity.id), additional_claims=claims, additional_headers=headers)
-    return encoded
+    return jwt.encode(payload, key.signing, algorithm=key.algorithm, headers={"kid": key.kid, "typ": TYP[kind]})
 
 
 def _seconds(start: datetime, end: datetime) -> int:

@@ -5,12 +5,13 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .. import clock
 from ..database import fetch_one, transaction
 from ..http import preconditions
+from ..prepared import Prepared
 from .errors import UsernameTaken
 from .models import SUSPENDED, User, active_at, name_key
 
@@ -22,6 +23,7 @@ class Credentials:
     id: uuid.UUID
     username: str
     password_hash: str
+    epoch: int
     suspended: bool
     proven_email: str | None
 
@@ -102,24 +104,32 @@ def find_by_proven_email(email: str) -> uuid.UUID | None:
 
 def find_credentials(name: str) -> Credentials | None:
     """Find a user by what they type to sign in: the username, or an address that they have proven."""
-    key = name_key(name)
-    proven = (User.email_key == key) & User.email_verified_at.is_not(None)
-    return _credentials(proven if "@" in name else User.username_key == key)
+    return _credentials(_by_email if "@" in name else _by_username, key=name_key(name))
 
 
 def credentials_of(user_id: uuid.UUID) -> Credentials | None:
     """The credentials of a known user."""
-    return _credentials(User.id == user_id)
+    return _credentials(_by_id, key=user_id)
 
 
-def _credentials(where: ColumnElement[bool]) -> Credentials | None:
-    active = active_at(clock.now())
-    columns = (User.id, User.username, User.password_hash, User.email, User.email_verified_at, active.label("active"))
-    row = fetch_one(select(*columns).where(where, User.deleted_at.is_(None)))
+def _prepare(where: ColumnElement[bool]) -> Prepared:
+    active = active_at(bindparam("now", type_=User.created_at.type)).label("active")
+    stored: tuple[Any, ...] = (User.id, User.username, User.password_hash, User.epoch, User.email, User.email_verified_at)
+    return Prepared(select(*stored, active).where(where, User.deleted_at.is_(None)))
+
+
+_by_id = _prepare(User.id == bindparam("key"))
+_by_username = _prepare(User.username_key == bindparam("key"))
+_by_email = _prepare((User.email_key == bindparam("key")) & User.email_verified_at.is_not(None))
+
+
+def _credentials(prepared: Prepared, *, key: str | uuid.UUID) -> Credentials | None:
+    row = prepared.fetch_one({"key": key, "now": clock.now()})
     if row is None:
         return None
-    proven = row.email if row.email_verified_at else None
-    return Credentials(row.id, row.username, row.password_hash, suspended=not row.active, proven_email=proven)
+    user_id, username, password_hash, epoch, email, verified_at, active = row
+    proven = email if verified_at else None
+    return Credentials(user_id, username, password_hash, epoch, suspended=not active, proven_email=proven)
 
 
 def replace_password_hash(user_id: uuid.UUID, new: str) -> None:

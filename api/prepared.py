@@ -1,0 +1,200 @@
+"""What runs at every request: statements compiled once, and given to the driver without SQLAlchemy in between.
+
+`Prepared` is a read. `Change` is a few writes that happen together or not at all; where the database takes them in one
+statement they cost one round trip, and no BEGIN and no COMMIT.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Dialect,
+    Engine,
+    Insert,
+    PoolProxiedConnection,
+    Select,
+    Update,
+    bindparam,
+    exists,
+    insert,
+    literal,
+    select,
+    true,
+)
+from sqlalchemy.exc import DBAPIError
+
+from .database import READ, Base, db, fetch_one, in_transaction, transaction
+
+CURSOR, USED = "keycard.cursor", "keycard.used"
+# A connection that nobody has used for so long is asked whether it still lives before something is written.
+IDLE_SECONDS = 1.0
+
+
+class Prepared:
+    """One read. The values are those that SQLAlchemy would return."""
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def fetch_one(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Run it outside any transaction and return the values of its only row, or None.
+
+        Whatever goes wrong on the short way, the usual one tries again, and tells.
+        """
+        engine = db.engines[READ]
+        if _is_watched(engine):
+            return fetch_one(self._statement, parameters)
+        pooled = engine.raw_connection()
+        try:
+            return self.on(pooled, engine.dialect, parameters)
+        except engine.dialect.loaded_dbapi.Error:
+            pooled.invalidate()
+        finally:
+            pooled.close()
+        return fetch_one(self._statement, parameters)
+
+    def on(self, pooled: PoolProxiedConnection, dialect: Dialect, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Run it on a connection. Raises the driver's own errors."""
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _Compiled(self._statement, dialect, parameters)
+        row = compiled.fetch_one(pooled, parameters)
+        pooled.info[USED] = time.monotonic()
+        return row
+
+
+@dataclass(frozen=True)
+class Adding:
+    """A row to insert. columns: every one, with the name of the parameter that holds its value."""
+
+    model: type[Base]
+    columns: Mapping[str, str]
+
+    def insert(self, condition: ColumnElement[bool] | None = None) -> Insert:
+        kinds = self.model.__table__.columns
+        values = select(*[bindparam(parameter, type_=kinds[name].type) for name, parameter in self.columns.items()])
+        return insert(self.model).from_select(list(self.columns), values if condition is None else values.where(condition))
+
+
+Step = Adding | Update | Delete
+
+
+class Change:
+    """One write that decides, and others that happen exactly if it touched a row.
+
+    first: an UPDATE with RETURNING. read: a SELECT of one row, of what this change does not touch. All of them take their values
+    from the same parameters.
+    """
+
+    def __init__(self, first: Update, *then: Step, read: Select[Any] | None = None) -> None:
+        self._first, self._read = first, read
+        self._then = [each.insert() if isinstance(each, Adding) else each for each in then]
+        self._joined = _join(first, then, read)
+        self._at_once = Prepared(self._joined)
+
+    def apply(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Make the change; return what `first` returns and what `read` reads, or None if there was nothing to change.
+
+        Inside a `transaction()` it is part of that.
+        """
+        engine = db.engines[READ]
+        if engine.dialect.name != "postgresql" or in_transaction():
+            return self._step_by_step(parameters)
+        if _is_watched(engine):
+            with engine.connect() as connection:
+                return connection.execute(self._joined, parameters).one_or_none()
+        pooled = _living(engine)
+        try:
+            return self._at_once.on(pooled, engine.dialect, parameters)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise _as_usual(error, pooled, engine) from error
+        finally:
+            pooled.close()
+
+    def _step_by_step(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        with transaction() as session:
+            database = session.connection()
+            decided = database.execute(self._first, parameters).one_or_none()
+            if decided is None:
+                return None
+            for each in self._then:
+                database.execute(each, parameters)
+            return [*decided, *(database.execute(self._read, parameters).one() if self._read is not None else ())]
+
+
+def _join(first: Update, then: Sequence[Step], read: Select[Any] | None) -> Select[Any]:
+    """The same as one statement, of which PostgreSQL runs all or nothing."""
+    decided = first.cte("decided")
+    happened = exists(select(literal(1)).select_from(decided))
+    steps = [each.insert(happened) if isinstance(each, Adding) else each.where(happened) for each in then]
+    rest = [each.cte(f"then_{at}") for at, each in enumerate(steps)]
+    if read is None:
+        return select(*decided.c).add_cte(*rest)
+    found = read.cte("found")
+    return select(*decided.c, *found.c).select_from(decided.join(found, true())).add_cte(*rest)
+
+
+def _is_watched(engine: Engine) -> bool:
+    """Traces want to see every statement."""
+    return bool(engine.dispatch.before_cursor_execute)
+
+
+def _living(engine: Engine) -> PoolProxiedConnection:
+    """A connection that answers. One that has just been used is taken as it is."""
+    while True:
+        pooled = engine.raw_connection()
+        if time.monotonic() - pooled.info.get(USED, float("-inf")) < IDLE_SECONDS:
+            return pooled
+        try:
+            engine.dialect.do_ping(pooled.dbapi_connection)  # type: ignore[arg-type]
+        except engine.dialect.loaded_dbapi.Error:
+            pooled.invalidate()
+            pooled.close()
+        else:
+            return pooled
+
+
+def _as_usual(error: Exception, pooled: PoolProxiedConnection, engine: Engine) -> Exception:
+    """The error that SQLAlchemy would have raised. A connection that is lost is not used again."""
+    dialect, driver = engine.dialect, engine.dialect.loaded_dbapi
+    lost = dialect.is_disconnect(error, pooled.dbapi_connection, None)  # type: ignore[arg-type]
+    if lost:
+        pooled.invalidate()
+    return DBAPIError.instance(
+        None, None, error, driver.Error, hide_parameters=True, connection_invalidated=lost, dialect=dialect
+    )
+
+
+class _Compiled:
+    """A statement in the words of one driver, and what turns Python's values into the driver's and back."""
+
+    def __init__(self, statement: Select[Any], dialect: Dialect, parameters: Mapping[str, Any]) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        expanded = compiled.construct_expanded_state(parameters)
+        self._text = expanded.statement
+        self._constants = {name: value for name, value in expanded.parameters.items() if name not in parameters}
+        self._order = expanded.positiontup
+        kinds = {name: compiled.binds[name].type.dialect_impl(dialect) for name in parameters}
+        self._bind = [(name, kind.bind_processor(dialect)) for name, kind in kinds.items()]
+        columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+        results = [kind.result_processor(dialect, None) for kind in columns]
+        self._convert = [(at, convert) for at, convert in enumerate(results) if convert]
+
+    def fetch_one(self, pooled: PoolProxiedConnection, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        cursor: Any = pooled.info.get(CURSOR)
+        if cursor is None:  # making one costs as much as a small statement
+            cursor = pooled.info[CURSOR] = pooled.cursor()
+        values = {name: bind(parameters[name]) if bind else parameters[name] for name, bind in self._bind} | self._constants
+        cursor.execute(self._text, [values[name] for name in self._order] if self._order else values)
+        rows = cursor.fetchall()  # all, so that SQLite ends its read
+        if not rows:
+            return None
+        row = list(rows[0])
+        for at, convert in self._convert:
+            row[at] = convert(row[at])
+        return row
