@@ -86,14 +86,14 @@ def _database_checks() -> dict[str, str]:
             applied = set(MigrationContext.configure(connection).get_current_heads())
     except SQLAlchemyError:
         return {"database": "away", "migrations": "away"}
-    ready = len(applied) == 1 and usable(*applied, own=_head())
+    ready = any(usable(each, _head()) for each in applied)
     return {"database": "ok", "migrations": "ok" if ready else "pending"}
 
 
 def _head() -> str:
     directory = current_app.extensions["migrate"].directory
-    head: str = current_app.extensions.setdefault("keycard.head", ScriptDirectory(directory).get_current_head())
-    return head
+    head = current_app.extensions.setdefault("keycard.head", ScriptDirectory(directory).get_current_head())
+    return str(head)
 
 
 def _redis_check(*, rebuild: bool) -> str:
