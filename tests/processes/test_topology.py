@@ -224,7 +224,7 @@ class Load:
             self.told[method, told] += 1
         return told
 
-    def more(self, count: int = 200) -> None:
+    def more(self, count: int = 120) -> None:
         """Wait until so much more was answered."""
         enough = sum(self.told.values()) + count
         eventually(lambda: sum(self.told.values()) >= enough, 60)
