@@ -3,7 +3,7 @@
 #
 # usage: build-argon2.sh FOLDER [PYTHON]
 #
-# The wheel on PyPI is made for every x86-64 processor and uses SSE2. The same source, built with AVX2, needs about two thirds of the
+# The wheel on PyPI is made for every x86-64 processor and uses SSE2. The same source, built with AVX2, needs a fifth to a third less
 # time for a hash. Needs pip and a C compiler; on other processors it makes an empty folder.
 set -eu
 folder=$1
