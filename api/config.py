@@ -109,6 +109,16 @@ def _setting(default: Any, doc: str, *checks: Callable[[Any], Any], secret: bool
     return field(default=default, metadata={"doc": doc, "checks": checks}, repr=not secret)
 
 
+def _weaknesses(name: str, secret: str | None) -> list[tuple[str, bool]]:
+    """What may be wrong with a secret that signs; none is right."""
+    raw = (secret or "").encode(errors="surrogateescape")
+    guessable = any(word.encode() in raw.lower() for word in WELL_KNOWN_SECRETS) or len(set(raw)) < 12
+    return [
+        (f"{name}: shorter than 32 bytes; make one with: openssl rand -base64 48", 0 < len(raw) < 32),
+        (f"{name}: well known or guessable; make one with: openssl rand -base64 48", bool(raw) and guessable),
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings, read once at start. Durations are whole seconds."""
@@ -132,6 +142,9 @@ class Settings:
     jwt_algorithm: str = _setting("EdDSA", "`EdDSA`, `RS256`, or `HS256` with a secret", OneOf(["EdDSA", "RS256", "HS256"]))
     jwt_secret: str | None = _setting(
         None, "the HS256 secret, at least 32 random bytes; only with `KEYCARD_JWT_ALGORITHM=HS256`", secret=True
+    )
+    jwt_verifying_secret: str | None = _setting(
+        None, "another HS256 secret, which only verifies: the one before, or the one to come, while it is changed", secret=True
     )
     access_token_lifetime: int = _setting(900, "life of an access token, seconds", Range(1, 86_400))
     refresh_token_lifetime: int = _setting(604_800, "life of a refresh token, seconds; each rotation starts it anew", Range(2))
@@ -229,16 +242,15 @@ class Settings:
         return found
 
     def _contradictions(self) -> list[tuple[str, bool]]:
-        secret = (self.jwt_secret or "").encode(errors="surrogateescape")
         hs256 = self.jwt_algorithm == "HS256"
-        guessable = any(word.encode() in secret.lower() for word in WELL_KNOWN_SECRETS)
         origins = self.cors_origins
         return [
-            ("KEYCARD_JWT_SECRET: required with HS256; make one with: openssl rand -base64 48", hs256 and not secret),
-            ("KEYCARD_JWT_SECRET: shorter than 32 bytes; make one with: openssl rand -base64 48", 0 < len(secret) < 32),
-            ("KEYCARD_JWT_SECRET: well known or guessable; make one with: openssl rand -base64 48",
-             bool(secret) and (guessable or len(set(secret)) < 12)),
-            ("KEYCARD_JWT_SECRET: set, but KEYCARD_JWT_ALGORITHM is not HS256", bool(secret) and not hs256),
+            ("KEYCARD_JWT_SECRET: required with HS256; make one with: openssl rand -base64 48", hs256 and not self.jwt_secret),
+            *_weaknesses("KEYCARD_JWT_SECRET", self.jwt_secret),
+            ("KEYCARD_JWT_SECRET: set, but KEYCARD_JWT_ALGORITHM is not HS256", bool(self.jwt_secret) and not hs256),
+            *_weaknesses("KEYCARD_JWT_VERIFYING_SECRET", self.jwt_verifying_secret),
+            ("KEYCARD_JWT_VERIFYING_SECRET: must not be KEYCARD_JWT_SECRET",
+             bool(self.jwt_secret) and self.jwt_secret == self.jwt_verifying_secret),
             ("KEYCARD_CORS_ORIGINS: * would let every site act for a signed-in user; name the origins", "*" in origins),
             ("KEYCARD_CORS_ORIGINS: an origin reads like https://app.example.com",
              any(not _origin(origin) for origin in origins if origin != "*")),

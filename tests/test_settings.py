@@ -149,6 +149,17 @@ def test_hs256_and_a_secret_belong_together() -> None:
     assert names(faults(JWT_ALGORITHM="EdDSA", JWT_SECRET=secrets.token_urlsafe(32))) == {"JWT_SECRET"}
 
 
+def test_a_secret_that_only_verifies_must_be_as_strong_and_another() -> None:
+    """Whoever guesses it can make tokens, too. It may be left behind by any algorithm."""
+    secret, other = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    for weak in ("hunter2", "a" * 64, "Change-Me-Before-You-Go-To-Production!"):
+        found = faults(JWT_VERIFYING_SECRET=weak)
+        assert names(found) == {"JWT_VERIFYING_SECRET"}
+        assert not any(weak in fault for fault in found)
+    assert names(faults(JWT_ALGORITHM="HS256", JWT_SECRET=secret, JWT_VERIFYING_SECRET=secret)) == {"JWT_VERIFYING_SECRET"}
+    assert load(JWT_ALGORITHM="HS256", JWT_SECRET=secret, JWT_VERIFYING_SECRET=other).jwt_verifying_secret == other
+
+
 @pytest.mark.parametrize("origins", ["*", "https://app.example.com,*", "app.example.com", "https://app.example.com/"])
 def test_unsafe_origins_stop_the_start(origins: str) -> None:
     """Answers carry credentials, so `*` would let every site act for a signed-in user."""

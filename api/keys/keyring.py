@@ -78,6 +78,8 @@ class Keyring:
     def __init__(self, settings: Settings) -> None:
         self._algorithm = settings.jwt_algorithm
         self._secret = _shared_secret(settings.jwt_secret) if settings.jwt_secret else None
+        secrets = (settings.jwt_secret, settings.jwt_verifying_secret)
+        self._secrets = {key.kid: key for key in (_shared_secret(each) for each in secrets if each)}
         self._parsed: dict[str, Key] = {}
         self._keys: dict[str, Key] = {}
         self._loaded = float("-inf")
@@ -141,7 +143,7 @@ class Keyring:
             rows = fetch_all(select(SigningKey.__table__))
             parsed = {row.kid: _parse(row) if row.kid not in self._parsed else self._updated(row) for row in rows}
             self._parsed = parsed
-            self._keys = parsed | ({self._secret.kid: self._secret} if self._secret else {})
+            self._keys = parsed | self._secrets
             self._loaded = time.monotonic()
 
     def _updated(self, row: Any) -> Key:

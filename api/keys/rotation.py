@@ -45,7 +45,7 @@ def rotate(*, compromised: bool = False) -> SigningKey:
     signs everybody out. Raises ValueError with HS256, whose secret is a setting.
     """
     if settings().jwt_algorithm == "HS256":
-        raise ValueError("with HS256 there is no key to rotate: change KEYCARD_JWT_SECRET")
+        raise ValueError("with HS256 there is no key to rotate: change KEYCARD_JWT_SECRET and KEYCARD_JWT_VERIFYING_SECRET")
     key = _new_key(settings().jwt_algorithm, delay=timedelta(seconds=0 if compromised else JWKS_MAX_AGE))
     overlap = max(settings().access_token_lifetime, settings().refresh_token_lifetime)
     retired_at = clock.now() if compromised else key.active_from + timedelta(seconds=overlap)

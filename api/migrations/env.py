@@ -10,6 +10,8 @@ from api.database import UTCDateTime, db
 
 # One migration at a time, whichever instance starts it; the number is arbitrary and ours.
 LOCK = 4_937_205_161
+# While a migration waits for a table, everybody else waits behind it. It gives up sooner than people do, and can be run again.
+LOCK_TIMEOUT = "3s"
 
 
 def render_item(kind: str, obj: Any, _context: Any) -> Any:
@@ -30,8 +32,9 @@ def run() -> None:
         )
         with context.begin_transaction():
             if connection.dialect.name == "postgresql":
-                connection.execute(sa.text("SET LOCAL lock_timeout = '10s'"))
+                # First this lock, for which the second of two instances waits as long as the first one migrates.
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             context.run_migrations()
 
 

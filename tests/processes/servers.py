@@ -77,12 +77,23 @@ class Server:
             base_url=self.base_url, timeout=30, trust_env=False, verify=TLS, limits=httpx.Limits(max_connections=None)
         )
         self._log = Path(environment["HOME"]) / f"server-{port}.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [KEYCARD, "serve", "--host", "127.0.0.1", "--port", str(port), *options],
-                env=self.environment, cwd=environment["HOME"], stdin=subprocess.DEVNULL,
+        self._options = options
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [KEYCARD, "serve", "--host", "127.0.0.1", "--port", str(self.port), *self._options],
+                env=self.environment, cwd=self.environment["HOME"], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+
+    def start_again(self, **settings: Any) -> Self:
+        """Start the process that has ended once more, at the same port; with other settings, if given."""
+        assert self.process.poll() is not None
+        self.environment |= {f"KEYCARD_{name.upper()}": str(value) for name, value in settings.items()}
+        self.process = self._start()
+        return self
 
     @property
     def log(self) -> str:
