@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psycopg
 import redis
 from werkzeug.wrappers import Response
 
@@ -175,3 +177,71 @@ class RedisServer:
             return bool(self.client.ping())
         except redis.RedisError:
             return False
+
+
+class PostgresServer:
+    """A PostgreSQL cluster of our own that may be stopped, with what was committed still there; always on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: may not exist yet. PostgreSQL refuses to run as root, so then it belongs to the user `postgres`."""
+        self.port = free_port()
+        self.binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
+        self._folder = folder
+        self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(mode=0o700)
+        if self._as:
+            shutil.chown(folder, "postgres", "postgres")
+        command = [
+            self.binaries / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "--no-sync",
+            "--no-locale",
+            "-E",
+            "UTF8",
+        ]
+        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=START_SECONDS, **self._as)
+
+    def url(self, *, user: str = "postgres", database: str = "postgres", port: int | None = None) -> str:
+        """Where it answers. port: of a wire before it."""
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of the administrator's, which nothing but a stop may end."""
+        return psycopg.connect(self.url(), autocommit=True, connect_timeout=3)
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it answers."""
+        if self._process:
+            return
+        options = [
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            f"unix_socket_directories={self._folder}",
+            "-c",
+            "max_connections=40",
+        ]
+        command = [self.binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port), *options]
+        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._as)
+        eventually(self._answers)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it. SIGINT: orderly, connections are told; SIGQUIT: at once, as in a crash. What it committed stays."""
+        if self._process:
+            self._process.send_signal(how)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
