@@ -211,9 +211,9 @@ class PostgresServer:
         """Where it answers. port: of a wire before it."""
         return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """A connection of the administrator's, which nothing but a stop may end."""
-        return psycopg.connect(self.url(), autocommit=True, connect_timeout=3)
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A connection of the administrator's."""
+        return psycopg.connect(self.url(database=database), autocommit=True, connect_timeout=3)
 
     def start(self) -> None:
         """Start it, unless it runs, and wait until it answers."""
