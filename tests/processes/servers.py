@@ -106,6 +106,17 @@ class Server:
             time.sleep(0.05)
         return self
 
+    def pids(self) -> list[int]:
+        """The processes of the server: the first one, and its children."""
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def kill(self) -> None:
+        """End every process of the server at once, without a warning."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
     def terminate(self) -> None:
         """Ask the process to end, and do not wait for it."""
         if self.process.poll() is None:
