@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal, select, update
 from sqlalchemy.orm import Session as Database
 
 from .. import audit, clock
 from ..access import Identity, identities
 from ..config import settings
-from ..database import transaction
+from ..database import UTCDateTime, transaction
 from ..http.device import device
 from ..http.guards import InvalidToken
 from ..users import User, active_at
@@ -55,7 +55,7 @@ def _exchange(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UU
             refresh_id=uuid.uuid4(),
             previous_refresh_id=refresh_id,
             rotated_at=now,
-            last_used_at=now,
+            last_used_at=_shared_now(database),
             **expiries(now),
             **device(),
         )
@@ -66,6 +66,23 @@ def _exchange(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UU
     return session
 
 
+def _session_and_age(database: Database, ours: ColumnElement[bool]) -> tuple[Session, timedelta]:
+    """Return the open session, and how long ago its last refresh was."""
+    open_session = select(Session, _shared_now(database)).where(ours, _is_open(clock.now()))
+    found = database.execute(open_session).one_or_none()
+    if found is None:
+        raise SessionEnded
+    session, now = found
+    return session, now - session.last_used_at
+
+
+def _shared_now(database: Database) -> ColumnElement[datetime]:
+    """The time by the one clock that all processes share: the database's. On SQLite they share a machine."""
+    if database.get_bind().dialect.name == "postgresql":
+        return func.clock_timestamp(type_=UTCDateTime())
+    return literal(clock.now(), UTCDateTime())
+
+
 def _is_open(now: datetime) -> ColumnElement[bool]:
     active = exists().where(User.id == Session.user_id, active_at(now))
     return and_(Session.ended_at.is_(None), Session.expires_at > now, active)
@@ -73,12 +90,9 @@ def _is_open(now: datetime) -> ColumnElement[bool]:
 
 def _repeat(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UUID) -> Session:
     """Return the session whose current pair answers this token once more, or raise."""
-    now = clock.now()
-    session = database.scalars(select(Session).where(ours, _is_open(now))).one_or_none()
-    if session is None:
-        raise SessionEnded
-    # The clock of the process that rotated may be ahead of ours, and a negative age must not make an endless window.
-    within_grace = abs(now - session.rotated_at) < timedelta(seconds=settings().refresh_grace)
+    session, age = _session_and_age(database, ours)
+    # A database that was replaced may be behind the one before, and a negative age must not make an endless window.
+    within_grace = abs(age) < timedelta(seconds=settings().refresh_grace)
     if session.previous_refresh_id == refresh_id and within_grace:
         return session
     end(session.id, session.user_id, "reuse")

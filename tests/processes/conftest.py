@@ -3,7 +3,7 @@
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     """Start a server on some stores: `start(stores, "--workers", "2", refresh_grace=0)`. Wait for it with `wait()`."""
     started: list[Server] = []
 
-    def begin(stores: Stores, *options: str, **settings: Any) -> Server:
+    def begin(stores: Stores, *options: str, environment: Mapping[str, str] = {}, **settings: Any) -> Server:
         values = {"ratelimit_enabled": "true", **GENEROUS, **settings}
-        server = Server(stores.environment(tmp_path_factory.mktemp("home"), **values), *THREADS, *options)
+        server = Server({**stores.environment(tmp_path_factory.mktemp("home"), **values), **environment}, *THREADS, *options)
         started.append(server)
         return server
 
