@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Stores
-from tests.processes.servers import Server, Visitor
+from tests.processes.servers import Server, Visitor, eventually
 
 NEW_PASSWORD = "Another-Horse-8"
 UNAVAILABLE = (503, "/problems/service-unavailable", True)
@@ -139,14 +139,16 @@ def test_a_full_disk_refuses_writing_and_loses_nothing(disk: Disk, run: Callable
 
 
 def test_the_service_works_again_when_there_is_room(disk: Disk, run: Callable[[], Server]) -> None:
-    """Nobody has to restart anything, and every client goes on with what it has."""
+    """Readiness turns red and green; nobody has to restart anything, and every client goes on with what it has."""
     server = run()
     user, leaving, new = Visitor(server).join(), Visitor(server).join(), Visitor(server)
     disk.fill(server)
     use_up(user)
     assert seen(new.register()) == UNAVAILABLE
+    eventually(lambda: user.refresh().status_code == 503 and server.status() == 503)
     assert server.status("/health/live") == 200
     disk.make_room(server)
+    eventually(lambda: server.status() == 200)
     assert user.refresh().status_code == 200
     assert new.register().status_code == 201
     assert leaving.logout().status_code == 204
