@@ -33,7 +33,8 @@ class SmallDisk:
         (self.folder / "ballast").unlink()
 
     def remove(self) -> None:
-        subprocess.run(["umount", str(self.folder)], check=True)
+        # A process that was killed a moment ago may still hold its files.
+        eventually(lambda: subprocess.run(["umount", str(self.folder)], capture_output=True, check=False).returncode == 0)
 
 
 class SmallQuota:
