@@ -194,7 +194,7 @@ class PostgresServer:
     """A PostgreSQL cluster of our own that may be stopped, with what was committed still there; always on the same port."""
 
     def __init__(self, folder: Path) -> None:
-        """folder: may not exist yet. PostgreSQL refuses to run as root, so then it belongs to the user `postgres`."""
+        """folder: made here. PostgreSQL refuses to run as root, so then it belongs to the user `postgres`."""
         self.port = free_port()
         self.binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
         self._folder = folder
@@ -203,19 +203,8 @@ class PostgresServer:
         folder.mkdir(mode=0o700)
         if self._as:
             shutil.chown(folder, "postgres", "postgres")
-        command = [
-            self.binaries / "initdb",
-            "-D",
-            folder / "data",
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "--no-sync",
-            "--no-locale",
-            "-E",
-            "UTF8",
-        ]
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        command = [self.binaries / "initdb", "-D", folder / "data", *options]
         subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=START_SECONDS, **self._as)
 
     def url(self, *, user: str = "postgres", database: str = "postgres", port: int | None = None) -> str:
@@ -230,15 +219,8 @@ class PostgresServer:
         """Start it, unless it runs, and wait until it answers."""
         if self._process:
             return
-        options = [
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            f"unix_socket_directories={self._folder}",
-            "-c",
-            "max_connections=40",
-        ]
-        command = [self.binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port), *options]
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", self._folder]
+        command = [self.binaries / "postgres", "-D", self._folder / "data", *options]
         with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._as)
         eventually(self._answers)
