@@ -17,6 +17,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 MEDIA_TYPE = "application/problem+json"
 REALM = 'Bearer realm="keycard"'
+# In `app.extensions`: a request of this process has failed on the database, and writing has not been tried again since.
+DATABASE_FAILED = "keycard.database_failed"
 REGISTRY: dict[str, type["Problem"]] = {}
 
 logger = logging.getLogger("keycard")
@@ -223,6 +225,7 @@ def _render_http_exception(error: HTTPException) -> Response | HTTPException:
 
 def _render_unavailable(error: Exception) -> Response:
     # The driver's message can hold the statement and its values: only the kind of error is logged.
+    current_app.extensions[DATABASE_FAILED] = True
     logger.error("database unavailable: %s (request %s)", _driver_error(error), request_id())
     return response(ServiceUnavailable())
 

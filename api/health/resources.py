@@ -5,14 +5,18 @@ from alembic.script import ScriptDirectory
 from flask import current_app
 from flask.views import MethodView
 from marshmallow import fields, validate
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..config import settings
-from ..database import READ, db
+from ..database import READ, db, transaction
 from ..http import Blueprint, Schema, limits, public
+from ..problems import DATABASE_FAILED
 from ..sessions.revocation import mirror
 from .errors import NotReady
 from .tables import usable
+
+NOT_READY = {"away", "read-only", "pending"}
 
 blp = Blueprint("health", __name__, url_prefix="/health", description="For load balancers and monitors.")
 
@@ -75,7 +79,7 @@ class Readiness(MethodView):
         """
         checks = _database_checks()
         checks["redis"] = _redis_check(rebuild=set(checks.values()) == {"ok"})
-        if any(found in {"away", "pending"} for name, found in checks.items() if name != "redis" or settings().redis_required):
+        if any(found in NOT_READY for name, found in checks.items() if name != "redis" or settings().redis_required):
             raise NotReady(checks=checks)
         return {"status": "ready", **checks}
 
@@ -87,7 +91,20 @@ def _database_checks() -> dict[str, str]:
     except SQLAlchemyError:
         return {"database": "away", "migrations": "away"}
     ready = any(usable(each, _head()) for each in applied)
-    return {"database": "ok", "migrations": "ok" if ready else "pending"}
+    return {"database": "ok" if _can_write() else "read-only", "migrations": "ok" if ready else "pending"}
+
+
+def _can_write() -> bool:
+    """Say whether SQLite can write, once a request has failed: while the disk is full, reading goes on."""
+    if not current_app.extensions.get(DATABASE_FAILED) or db.engine.dialect.name != "sqlite":
+        return True
+    try:
+        with transaction() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = version_num"))
+    except SQLAlchemyError:
+        return False
+    current_app.extensions[DATABASE_FAILED] = False
+    return True
 
 
 def _head() -> str:

@@ -146,7 +146,8 @@ def _too_many(_: RateLimitExceeded) -> Response:
 
 
 def _seconds_left(each: RequestLimit) -> int:
-    return max(1, math.ceil(each.window.reset_time - time.time()))
+    # The oldest entry may have been written by a process whose clock is ahead of ours.
+    return max(1, min(each.limit.get_expiry(), math.ceil(each.window.reset_time - time.time())))
 
 
 def _add_headers(response: Response) -> Response:

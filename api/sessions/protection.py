@@ -8,7 +8,7 @@ Names that do not exist are counted like those that do.
 import hashlib
 import math
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import request
 from sqlalchemy import bindparam, case, delete, select
@@ -41,10 +41,15 @@ def check(account: str) -> None:
     networks = {ANYWHERE, network()}
     ours = (SignInFailures.account == account, SignInFailures.network.in_(networks))
     rows = fetch_all(select(SignInFailures.network, SignInFailures.failures, SignInFailures.last_failed_at).where(*ours))
-    waits = [(row.network, row.last_failed_at + delay(row.network, row.failures) - clock.now()) for row in rows]
+    waits = [(row.network, _wait(row.last_failed_at, delay(row.network, row.failures))) for row in rows]
     for where, wait in waits:
         if wait > timedelta(0) and not (where == ANYWHERE and _is_known(account)):
             raise TooManyRequests(retry_after=math.ceil(wait.total_seconds()))
+
+
+def _wait(last_failed_at: datetime, pause: timedelta) -> timedelta:
+    """What is left of a pause; never more than the pause, because another process's clock may be ahead of ours."""
+    return min(pause, last_failed_at + pause - clock.now())
 
 
 def delay(where: str, failures: int) -> timedelta:

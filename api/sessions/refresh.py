@@ -7,15 +7,17 @@ see what has become of it: the parent within the grace window gets the same pair
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Boolean, and_, bindparam, exists, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from .. import audit, clock
 from ..access import Identity, identities
 from ..config import settings
-from ..database import transaction
+from ..database import UTCDateTime, db, transaction
 from ..http.guards import InvalidToken
 from ..prepared import Change
 from ..problems import ServiceUnavailable
@@ -27,6 +29,30 @@ from .tokens import FAMILY, Family, TokenPair, expiries, issue
 
 logger = logging.getLogger("keycard")
 
+
+class _SharedNow(FunctionElement[datetime]):
+    """The time by the one clock that all processes share: the database's, unless the parameter `own_now` tells another."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(_SharedNow)
+def _own(element: _SharedNow, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
+@compiles(_SharedNow, "postgresql")
+def _postgresql(element: _SharedNow, compiler: Any, **kwargs: Any) -> str:
+    return f"coalesce({compiler.process(element.clauses, **kwargs)}, clock_timestamp())"
+
+
+def _own_now() -> datetime | None:
+    """None, so that PostgreSQL's clock decides. On SQLite all processes share a machine, and so a clock."""
+    return None if db.engine.dialect.name == "postgresql" else clock.now()
+
+
+_shared_now = _SharedNow(bindparam("own_now", type_=UTCDateTime()))
 _now = bindparam("event_created_at", type_=Session.expires_at.type)
 _open = and_(
     Session.id == bindparam("sid"),
@@ -36,7 +62,8 @@ _open = and_(
     exists().where(User.id == Session.user_id, active_at(_now)),
 )
 _owner = identities().where(User.id == bindparam("sub"))
-_current = select(*FAMILY, Session.previous_refresh_id).where(_open)
+_age = (*FAMILY, Session.previous_refresh_id, Session.last_used_at, _shared_now.label("shared_now"))
+_current = select(*_age).where(_open)
 # Spends the token and names its successor. A wrong way of delivery changes nothing: the rightful holder keeps a working token.
 _exchange = Change(
     update(Session)
@@ -49,7 +76,7 @@ _exchange = Change(
         refresh_id=bindparam("successor"),
         previous_refresh_id=bindparam("spent"),
         rotated_at=_now,
-        last_used_at=_now,
+        last_used_at=_shared_now,
         access_expires_at=bindparam("access_until"),
         refresh_expires_at=bindparam("refresh_until"),
         ip_address=bindparam("event_ip_address"),
@@ -76,6 +103,7 @@ def rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
         "spent": uuid.UUID(claims["jti"]),
         "from_cookie": from_cookie,
         "successor": uuid.uuid4(),
+        "own_now": _own_now(),
         **expiries(event["event_created_at"]),
     }
     found = _exchange.apply(token) or _repeat(token)
@@ -90,8 +118,8 @@ def _repeat(token: Mapping[str, Any]) -> Sequence[Any]:
         session = database.execute(_current, token).one_or_none()
         if session is None:
             raise SessionEnded
-        # The clock of the process that rotated may be ahead of ours, and a negative age must not make an endless window.
-        within_grace = abs(clock.now() - session.rotated_at) < timedelta(seconds=settings().refresh_grace)
+        # A database that was replaced may be behind the one before, and a negative age must not make an endless window.
+        within_grace = abs(session.shared_now - session.last_used_at) < timedelta(seconds=settings().refresh_grace)
         repeated = session.previous_refresh_id == spent and within_grace
         if session.refresh_id == spent or repeated:
             if (session.delivery == BODY) is token["from_cookie"]:

@@ -1,7 +1,9 @@
 """Server processes, shared by the tests of one module: starting one takes seconds."""
 
 import shutil
-from collections.abc import Callable, Iterator
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import IN_CI, Stores
-from tests.processes.servers import RedisServer, Server, Visitor, keycard
+from tests.processes.servers import PostgresServer, RedisServer, Server, Visitor, keycard
+from tests.processes.wire import Wire
 
 # Only the limit that is tested is low, the one that counts a single account.
 GENEROUS = {
@@ -27,9 +30,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     """Start a server on some stores: `start(stores, "--workers", "2", refresh_grace=0)`. Wait for it with `wait()`."""
     started: list[Server] = []
 
-    def begin(stores: Stores, *options: str, **settings: Any) -> Server:
+    def begin(stores: Stores, *options: str, environment: Mapping[str, str] = {}, **settings: Any) -> Server:
         values = {"ratelimit_enabled": "true", **GENEROUS, **settings}
-        server = Server(stores.environment(tmp_path_factory.mktemp("home"), **values), *THREADS, *options)
+        server = Server({**stores.environment(tmp_path_factory.mktemp("home"), **values), **environment}, *THREADS, *options)
         started.append(server)
         return server
 
@@ -79,3 +82,31 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     yield server
     server.kill()
     server.client.close()
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of our own that tests may stop. Its folder is not pytest's, which another user cannot enter."""
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        (pytest.fail if IN_CI else pytest.skip)("there is no PostgreSQL to stop on this machine")
+    folder = Path(tempfile.mkdtemp(prefix="keycard-postgresql-"))
+    folder.chmod(0o755)
+    server = PostgresServer(folder / "cluster")
+    server.start()
+    yield server
+    server.stop(signal.SIGQUIT)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def wire_to() -> Iterator[Callable[[int], Wire]]:
+    """Put a wire that can be damaged before a port: `wire_to(redis_server.port)`."""
+    made: list[Wire] = []
+
+    def lay(port: int) -> Wire:
+        made.append(Wire(port))
+        return made[-1]
+
+    yield lay
+    for each in made:
+        each.stop()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psycopg
 import redis
 from werkzeug.wrappers import Response
 
@@ -115,6 +117,17 @@ class Server:
             time.sleep(0.05)
         return self
 
+    def pids(self) -> list[int]:
+        """The processes of the server: the first one, and its children."""
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def kill(self) -> None:
+        """End every process of the server at once, without a warning."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
     def terminate(self) -> None:
         """Ask the process to end, and do not wait for it."""
         if self.process.poll() is None:
@@ -186,3 +199,53 @@ class RedisServer:
             return bool(self.client.ping())
         except redis.RedisError:
             return False
+
+
+class PostgresServer:
+    """A PostgreSQL cluster of our own that may be stopped, with what was committed still there; always on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: made here. PostgreSQL refuses to run as root, so then it belongs to the user `postgres`."""
+        self.port = free_port()
+        self.binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
+        self._folder = folder
+        self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(mode=0o700)
+        if self._as:
+            shutil.chown(folder, "postgres", "postgres")
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        command = [self.binaries / "initdb", "-D", folder / "data", *options]
+        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=START_SECONDS, **self._as)
+
+    def url(self, *, user: str = "postgres", database: str = "postgres", port: int | None = None) -> str:
+        """Where it answers. port: of a wire before it."""
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """A connection of the administrator's."""
+        return psycopg.connect(self.url(database=database), autocommit=True, connect_timeout=3)
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it answers."""
+        if self._process:
+            return
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", self._folder]
+        command = [self.binaries / "postgres", "-D", self._folder / "data", *options]
+        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._as)
+        eventually(self._answers)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it. SIGINT: orderly, connections are told; SIGQUIT: at once, as in a crash. What it committed stays."""
+        if self._process:
+            self._process.send_signal(how)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True

@@ -1,0 +1,103 @@
+"""A wire that can be damaged: a TCP proxy between Keycard and its database or its Redis."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+CHUNK = 65_536
+COMMIT = b"COMMIT\0"  # the end of the message in which libpq sends it
+Forward = Callable[[bytes, socket.socket, threading.Event], bool]
+
+
+class Wire:
+    """Forward every connection to a port of 127.0.0.1, from construction to `stop`.
+
+    delay: by how many seconds each answer is late. silent: connections are accepted, and nothing passes. lost: how many
+    answers to COMMIT were lost.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.delay = 0.0
+        self.silent = False
+        self.lost = 0
+        self._to_lose = 0
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._stopped = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener.settimeout(0.1)
+        self.port = int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def lose_answers_to_commit(self, number: int = 1) -> None:
+        """Let the next so many COMMITs be done by the database, and cut their connections instead of answering."""
+        with self._lock:
+            self._to_lose, self.lost = number, 0
+
+    def cut(self) -> None:
+        """Break every open connection; new ones are possible."""
+        for each in list(self._open):
+            self._close(each)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(OSError):  # nobody came in a tenth of a second, or nobody listens behind us
+                near, _ = self._listener.accept()
+                self._join(near)
+
+    def _join(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+        except OSError:
+            near.close()
+            return
+        far.settimeout(None)
+        near.settimeout(None)
+        self._open |= {near, far}
+        lose = threading.Event()
+        for source, drain, forward in ((near, far, self._ask), (far, near, self._answer)):
+            threading.Thread(target=self._pump, args=(source, drain, forward, lose), daemon=True).start()
+
+    def _pump(self, source: socket.socket, drain: socket.socket, forward: Forward, lose: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                while self.silent and not self._stopped.wait(0.05):
+                    pass
+                if not forward(data, drain, lose):
+                    break
+        self._close(source)
+        self._close(drain)
+
+    def _ask(self, data: bytes, drain: socket.socket, lose: threading.Event) -> bool:
+        if data.endswith(COMMIT):
+            with self._lock:
+                if self._to_lose:
+                    self._to_lose -= 1
+                    lose.set()
+        drain.sendall(data)
+        return True
+
+    def _answer(self, data: bytes, drain: socket.socket, lose: threading.Event) -> bool:
+        if lose.is_set():  # the database has answered, so the commit is done
+            with self._lock:
+                self.lost += 1
+            return False
+        time.sleep(self.delay)
+        drain.sendall(data)
+        return True
+
+    def _close(self, each: socket.socket) -> None:
+        self._open.discard(each)
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
