@@ -19,6 +19,7 @@ from ..config import settings
 from ..database import transaction
 from ..http.device import device
 from ..http.guards import InvalidToken
+from ..observability import metrics
 from ..users import User, active_at
 from .ending import end
 from .errors import RefreshTokenReused, SessionEnded
@@ -38,10 +39,12 @@ def rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
     session_id, user_id, refresh_id = (uuid.UUID(claims[name]) for name in ("sid", "sub", "jti"))
     ours = and_(Session.id == session_id, Session.user_id == user_id)
     with transaction() as database:
-        session = _exchange(database, ours, refresh_id) or _repeat(database, ours, refresh_id)
+        exchanged = _exchange(database, ours, refresh_id)
+        session = exchanged or _repeat(database, ours, refresh_id)
         if (session.delivery == BODY) is from_cookie:
             raise InvalidToken  # rolls the exchange back: the rightful holder keeps a working token
         identity = Identity.of(database.execute(identities().where(User.id == session.user_id)).one())
+    metrics.count(metrics.REFRESHES, "rotated" if exchanged else "repeated")
     return issue(session, identity, fresh=False)
 
 
@@ -76,6 +79,7 @@ def _repeat(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UUID
     now = clock.now()
     session = database.scalars(select(Session).where(ours, _is_open(now))).one_or_none()
     if session is None:
+        metrics.count(metrics.REFRESHES, "ended")
         raise SessionEnded
     # The clock of the process that rotated may be ahead of ours, and a negative age must not make an endless window.
     within_grace = abs(now - session.rotated_at) < timedelta(seconds=settings().refresh_grace)
@@ -84,4 +88,5 @@ def _repeat(database: Database, ours: ColumnElement[bool], refresh_id: uuid.UUID
     end(session.id, session.user_id, "reuse")
     audit.record("refresh_token_reused", session.user_id, session_id=session.id)
     logger.warning("refresh token reused: session %s of user %s ended", session.id, session.user_id)
+    metrics.count(metrics.REFRESHES, "reused")
     raise RefreshTokenReused
