@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 import uuid
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -25,6 +24,7 @@ METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 QUIET = frozenset(("live", "ready", "metrics"))
 # Requests to which no operation belongs.
 UNMATCHED, PREFLIGHT = "unmatched", "preflight"
+CRASHED = "500 INTERNAL SERVER ERROR"
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -86,24 +86,25 @@ class Observed:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         began = perf_counter()
-        status = 500
+        line, headers = CRASHED, []
 
-        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            nonlocal status
-            status = int(line[:3])
-            return start_response(line, headers, *exc_info)
+        def start(*answer: Any) -> None:
+            nonlocal line, headers
+            line, headers = answer[:2]
 
         try:
-            return self._inner(environ, start)
+            body = self._inner(environ, start)
         except Exception:
-            # Flask has answered every error of the views; this one happened while it put the request away.
+            # Flask has answered every error of the views; this one happened while it put the request away. A server would print
+            # it, message and all.
             if self._app.config.get("PROPAGATE_CRASHES"):
                 raise
             logger.exception("unhandled error after a request")
-            status = 500
-            return _crashed(start_response)
+            line, headers, body = _crashed()
         finally:
-            self._tell(environ, status, perf_counter() - began)
+            self._tell(environ, int(line[:3]), perf_counter() - began)
+        start_response(line, headers)
+        return body
 
     def _tell(self, environ: dict[str, Any], status: int, seconds: float) -> None:
         called, about = environ.get(KEPT, (None, {}))
@@ -135,10 +136,8 @@ class Observed:
         )
 
 
-def _crashed(start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer without Flask. A server would print the exception, message and all."""
+def _crashed() -> tuple[str, list[tuple[str, str]], list[bytes]]:
+    """An answer that takes no Flask."""
     about = {"type": InternalError.type_uri(), "title": InternalError.title, "status": 500, "detail": f"{InternalError.title}."}
     body = json.dumps(about).encode()
-    headers = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
-    start_response("500 INTERNAL SERVER ERROR", headers, sys.exc_info())
-    return [body]
+    return CRASHED, [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")], [body]
