@@ -141,7 +141,7 @@ def count(limit: Limit) -> None:
     try:
         current_app.extensions[EXTENSION][limit.name]()
     except RateLimitExceeded:
-        if limit is LOGIN:
+        if limit.name == LOGIN.name:
             metrics.count(metrics.LOGINS, "throttled")
         raise
 

@@ -16,5 +16,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Watch the app. Before everything else that handles requests, and after the database."""
     logs.configure(settings)
     metrics.init_app(app, settings)
-    requests.init_app(app, settings)
     traces.init_app(app)
+    requests.init_app(app, settings)  # outermost, so that it sees how everything ends
