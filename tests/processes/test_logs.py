@@ -30,14 +30,12 @@ def mail() -> Iterator[MailServer]:
 
 
 @pytest.fixture(scope="module")
-def stores(new_stores: Callable[[], Stores], redis_server: RedisServer, marks: Marks, store_name: str) -> Stores:
+def stores(new_postgresql: Callable[[], str], redis_server: RedisServer, marks: Marks) -> Stores:
     """PostgreSQL and Redis, with marked passwords."""
-    if store_name == "sqlite":
-        pytest.skip("production is PostgreSQL; the other parameter has it")
     database, cache = (marks.new() for _ in range(2))
     redis_server.client.config_set("requirepass", cache)
     redis_server.client.close()
-    url = make_url(new_stores().database_url).set(password=database)  # taken without being asked for
+    url = make_url(new_postgresql()).set(password=database)  # taken without being asked for
     redis_url = f"redis://:{cache}@127.0.0.1:{redis_server.port}/0"
     return Stores("postgresql", url.render_as_string(hide_password=False), redis_url)
 

@@ -16,9 +16,9 @@ from tests.processes.servers import RedisServer, Server, Visitor, eventually
 from tests.processes.test_serve import anew
 
 
-def test_two_processes_count_together(new_stores: Callable[[], Stores], start: Callable[..., Server]) -> None:
+def test_two_processes_count_together(start: Callable[..., Server], tmp_path: Path) -> None:
     """Whoever is asked tells the sums. What a process that died was doing is forgotten; what it has counted is not."""
-    server = start(new_stores(), "--workers", "2", metrics_enabled=True).wait()
+    server = start(Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None), "--workers", "2", metrics_enabled=True).wait()
     user = Visitor(server).join()
 
     def metrics_now() -> str:

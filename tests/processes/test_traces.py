@@ -64,12 +64,13 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def server(
-    new_stores: Callable[[], Stores],
+    new_postgresql: Callable[[], str],
+    redis_url: str,
     start: Callable[..., Server],
     receiver: Receiver,
     monkeypatch_module: pytest.MonkeyPatch,
 ) -> Server:
-    stores = new_stores()
+    stores = Stores("postgresql", new_postgresql(), redis_url)
     original = Stores.environment
     traced = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
