@@ -112,9 +112,15 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions[EXTENSION] = {limit.name: _check(limiter, limit, settings) for limit in TABLE}
     app.extensions["keycard.limiter"] = limiter
     if settings.redis_url:
-        told = "1 while a process counts in its memory, because Redis is away."
-        dead = lambda: limiter._storage_dead  # noqa: E731, SLF001 - there is no other way to ask
-        metrics.watch(app, metrics.Gauge("keycard_rate_limits_in_memory", told, dead, across="livemax"))
+        metrics.watch(
+            app,
+            metrics.Gauge(
+                "keycard_rate_limits_in_memory",
+                "1 while a process counts in its memory, because Redis is away.",
+                lambda: limiter._storage_dead,  # noqa: SLF001 - there is no other way to ask
+                across="livemax",
+            ),
+        )
     app.register_error_handler(RateLimitExceeded, _too_many)
     app.after_request(_add_headers)
 

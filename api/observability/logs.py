@@ -72,11 +72,17 @@ def configure(settings: Settings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_exceptions(settings), renderer],
         )
     )
+    handler.addFilter(_is_no_request_of_werkzeug)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, LineHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     logging.getLogger("keycard").setLevel(settings.log_level.upper())
+
+
+def _is_no_request_of_werkzeug(record: logging.LogRecord) -> bool:
+    """The server of `keycard run` would tell every request again, with the address as it came, query and all."""
+    return not (record.name == "werkzeug" and " - - [" in str(record.msg))
 
 
 def granian_config() -> dict[str, Any]:

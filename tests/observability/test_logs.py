@@ -160,6 +160,14 @@ def test_libraries_are_heard_from_warning_on(make: Callable[..., Flask], capfd: 
     assert [line["event"] for line in lines(capfd) if line["event"] != "request"] == ["ours", "trouble"]
 
 
+def test_the_server_of_development_does_not_repeat_requests(production: Flask, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its lines have the address as it came, query and all."""
+    logging.getLogger("werkzeug").setLevel(logging.INFO)  # as it does itself
+    logging.getLogger("werkzeug").info('127.0.0.1 - - [23/Nov/2026 02:16:27] "%s" %s %s', "GET /docs?token=x", 200, "-")
+    logging.getLogger("werkzeug").info(" * Running on http://127.0.0.1:8000")
+    assert [line["event"] for line in lines(capfd)] == [" * Running on http://127.0.0.1:8000"]
+
+
 def test_good_health_is_told_at_debug_only(make: Callable[..., Flask], capfd: pytest.CaptureFixture[str]) -> None:
     for level, told in (("info", []), ("debug", ["live", "ready"])):
         nobody = Bearer(make(env="production", log_level=level))
