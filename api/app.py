@@ -7,7 +7,7 @@ from flask import Flask
 from flask_smorest import Blueprint as SmorestBlueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import database, docs, keys, problems
+from . import database, docs, keys, observability, problems
 from .accounts.mail import COMPOSERS
 from .accounts.resources import joining, me
 from .admin.resources import blp as administration
@@ -15,6 +15,7 @@ from .config import Settings, load_settings
 from .database import db
 from .discovery.resources import blp as discovery
 from .extensions import cors, migrate
+from .health import metrics
 from .health.resources import blp as health
 from .http import guards, headers, limits
 from .keys.resources import blp as jwks
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     cookie_names = CookieNames.of(settings)
     database.init_app(app, settings)
+    observability.init_app(app, settings)
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True, compare_type=True)
     headers.init_app(app)
     problems.init_app(app)
@@ -61,6 +63,7 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
         for blueprint in (*FEATURES, *blueprints):
             api.register_blueprint(blueprint)
     docs.init_app(app, settings)
+    metrics.init_app(app, settings)
     return app
 
 

@@ -23,6 +23,7 @@ from .app import create_app
 from .audit.purge import purge_events
 from .config import ConfigurationError, settings
 from .keys.cli import keys_cli
+from .observability import logs, metrics
 from .outbox.cli import mail_cli
 from .problems import Problem
 from .sessions.protection import purge_failures
@@ -84,8 +85,9 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         websockets=False,
         workers_kill_timeout=30,
         respawn_failed_workers=True,
+        log_dictconfig=logs.granian_config(),
     )
-    with outbox.worker(current_app.extensions["keycard.composers"]):
+    with metrics.shared_folder(settings()), outbox.worker(current_app.extensions["keycard.composers"]):
         server.serve()
 
 

@@ -204,6 +204,17 @@ class Settings:
         "600/minute", "ceiling per address and operation for public and for writing operations", _rate
     )
     docs_enabled: bool = _setting(default=True, doc="whether `/docs` is served")
+    log_format: str | None = _setting(
+        None,
+        "`json`, one object a line, or `console`, for people; `json` in production and `console` in development when not set",
+        OneOf(["json", "console"]),
+    )
+    log_level: str = _setting(
+        "info",
+        "the least level that is logged: `debug` (good health checks too), `info` (requests), `warning` or `error`",
+        OneOf(["debug", "info", "warning", "error"]),
+    )
+    metrics_enabled: bool = _setting(default=False, doc="whether `/metrics` is served, for Prometheus")
 
     @property
     def production(self) -> bool:

@@ -226,7 +226,7 @@ def _render_http_exception(error: HTTPException) -> Response | HTTPException:
 def _render_unavailable(error: Exception) -> Response:
     # The driver's message can hold the statement and its values: only the kind of error is logged.
     current_app.extensions[DATABASE_FAILED] = True
-    logger.error("database unavailable: %s (request %s)", _driver_error(error), request_id())
+    logger.error("database unavailable: %s", _driver_error(error))
     return response(ServiceUnavailable())
 
 
@@ -244,10 +244,11 @@ def _render_crash(error: Exception) -> Response:
         return _render_unavailable(error)
     if current_app.config.get("PROPAGATE_CRASHES"):
         raise error
-    logger.exception("unhandled error (request %s)", request_id())
+    logger.exception("unhandled error")
     return response(InternalError())
 
 
 def response(problem: Problem) -> Response:
     """Render a problem."""
+    g.problem = problem.slug  # for the line that the log gets
     return Response(problem.get_body(), status=problem.status, headers=problem.get_headers())

@@ -19,6 +19,7 @@ from limits import RateLimitItem, parse
 
 from .. import problems
 from ..config import Settings, settings
+from ..observability import metrics
 from ..problems import Problem, TooManyRequests
 from .body import read_json
 from .device import network_of
@@ -110,6 +111,16 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     app.extensions[EXTENSION] = {limit.name: _check(limiter, limit, settings) for limit in TABLE}
     app.extensions["keycard.limiter"] = limiter
+    if settings.redis_url:
+        metrics.watch(
+            app,
+            metrics.Gauge(
+                "keycard_rate_limits_in_memory",
+                "1 while a process counts in its memory, because Redis is away.",
+                lambda: limiter._storage_dead,  # noqa: SLF001 - there is no other way to ask
+                across="livemax",
+            ),
+        )
     app.register_error_handler(RateLimitExceeded, _too_many)
     app.after_request(_add_headers)
 
@@ -131,8 +142,14 @@ def count(limit: Limit) -> None:
 
     Raises RateLimitExceeded, which is answered as TooManyRequests.
     """
-    if limit.rates and settings().ratelimit_enabled:
+    if not (limit.rates and settings().ratelimit_enabled):
+        return
+    try:
         current_app.extensions[EXTENSION][limit.name]()
+    except RateLimitExceeded:
+        if limit.name == LOGIN.name:
+            metrics.count(metrics.LOGINS, "throttled")
+        raise
 
 
 def _current() -> list[RequestLimit]:

@@ -8,7 +8,7 @@ from .delivery import deliver_due
 from .message import Composer, Message
 from .models import OutgoingEmail
 from .purge import purge_mail
-from .queue import drop_all, enqueue, sent_since
+from .queue import drop_all, enqueue, sent_since, waiting
 from .templating import link, render
 from .worker import run_worker, worker
 
@@ -24,5 +24,6 @@ __all__ = [
     "render",
     "run_worker",
     "sent_since",
+    "waiting",
     "worker",
 ]

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal_column, select, update
 
 from .. import clock
 from ..database import fetch_all, transaction
@@ -14,6 +14,12 @@ def enqueue(kind: str, recipient: str, *, user_id: uuid.UUID | None = None) -> N
     """Ask for a mail in the caller's transaction: it leaves if that commits, and never if it is rolled back."""
     with transaction() as session:
         session.add(OutgoingEmail(kind=kind, recipient=recipient, user_id=user_id))
+
+
+def waiting() -> int:
+    """Count the mails that are due or will be tried again."""
+    pending = OutgoingEmail.status == literal_column(f"'{PENDING}'")  # a literal, so that the partial index fits
+    return int(fetch_all(select(func.count()).select_from(OutgoingEmail).where(pending))[0][0])
 
 
 def drop_all(user_id: uuid.UUID) -> None:

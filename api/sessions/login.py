@@ -12,13 +12,22 @@ from ..access import Identity, identities
 from ..config import settings
 from ..database import transaction
 from ..http.guards import TokenRevoked
+from ..observability import metrics, requests
 from ..prepared import Adding, Change
+from ..problems import Problem, ServiceUnavailable, TooManyRequests
 from ..users import User, active_at
 from . import protection
 from .errors import InvalidCredentials
 from .models import Session
 from .principal import Principal
 from .tokens import Family, TokenPair, expiries, issue, issue_access
+
+OUTCOMES: dict[type[Problem], str] = {
+    InvalidCredentials: "invalid",
+    users.AccountSuspended: "suspended",
+    TooManyRequests: "throttled",
+    ServiceUnavailable: "overloaded",
+}
 
 
 def sign_in(name: str, password: str, delivery: str) -> TokenPair:
@@ -27,6 +36,17 @@ def sign_in(name: str, password: str, delivery: str) -> TokenPair:
     Raises InvalidCredentials, the same after the same work whether the name is unknown or the password wrong, and
     AccountSuspended to somebody who knows the password. TooManyRequests after too many failures, whatever the password.
     """
+    try:
+        pair = _sign_in_at_last(name, password, delivery)
+    except Problem as problem:
+        if type(problem) in OUTCOMES:
+            metrics.count(metrics.LOGINS, OUTCOMES[type(problem)])
+        raise
+    metrics.count(metrics.LOGINS, "success")
+    return pair
+
+
+def _sign_in_at_last(name: str, password: str, delivery: str) -> TokenPair:
     try:
         return _sign_in(name, password, delivery)
     except _OvertakenError:
@@ -59,6 +79,7 @@ def _sign_in(name: str, password: str, delivery: str) -> TokenPair:
     opened = _open.apply(parameters)
     if opened is None:
         raise _OvertakenError
+    requests.signed_in(found.id, parameters["sid"])
     return issue(Family(*(parameters[name] for name in _FAMILY)), Identity.of(opened[1:]), fresh=True)
 
 

@@ -19,6 +19,7 @@ from ..access import Identity, identities
 from ..config import settings
 from ..database import UTCDateTime, db, transaction
 from ..http.guards import InvalidToken
+from ..observability import metrics
 from ..prepared import Change
 from ..problems import ServiceUnavailable
 from ..users import User, active_at
@@ -106,7 +107,9 @@ def rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
         "own_now": _own_now(),
         **expiries(event["event_created_at"]),
     }
-    found = _exchange.apply(token) or _repeat(token)
+    exchanged = _exchange.apply(token)
+    found = exchanged or _repeat(token)
+    metrics.count(metrics.REFRESHES, "rotated" if exchanged else "repeated")
     family, identity = Family(*found[: len(FAMILY)]), Identity.of(found[len(FAMILY) :])
     return issue(family, identity, fresh=False)
 
@@ -117,6 +120,7 @@ def _repeat(token: Mapping[str, Any]) -> Sequence[Any]:
     with transaction() as database:
         session = database.execute(_current, token).one_or_none()
         if session is None:
+            metrics.count(metrics.REFRESHES, "ended")
             raise SessionEnded
         # A database that was replaced may be behind the one before, and a negative age must not make an endless window.
         within_grace = abs(session.shared_now - session.last_used_at) < timedelta(seconds=settings().refresh_grace)
@@ -130,4 +134,5 @@ def _repeat(token: Mapping[str, Any]) -> Sequence[Any]:
         end(sid, sub, "reuse")
         audit.record("refresh_token_reused", sub, session_id=sid)
         logger.warning("refresh token reused: session %s of user %s ended", sid, sub)
+        metrics.count(metrics.REFRESHES, "reused")
         raise RefreshTokenReused

@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import clock
 from ..config import Settings
 from ..database import fetch_all
+from ..observability.metrics import Gauge, watch
 from ..users import User
 from .models import Session
 
@@ -61,6 +62,11 @@ class Mirror:
     @property
     def configured(self) -> bool:
         return self._redis is not None
+
+    @property
+    def behind(self) -> bool:
+        """Whether a revocation of this process could not be written, and still is not."""
+        return self._stale and self._paused_until > float("-inf")
 
     def publish_ended(self, session_id: uuid.UUID, access_expires_at: datetime) -> None:
         """Mirror a session that is known to have ended."""
@@ -140,7 +146,11 @@ class Mirror:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    app.extensions[EXTENSION] = Mirror(settings)
+    found = app.extensions[EXTENSION] = Mirror(settings)
+    if found.configured:
+        watch(app, Gauge("keycard_revocation_mirror_up", "1 while Redis answers.", found.answers, across="same"))
+        told = "1 while revocations of a process wait for Redis to come back."
+        watch(app, Gauge("keycard_revocation_mirror_behind", told, lambda: found.behind, across="livemax"))
 
 
 def mirror() -> Mirror:

@@ -11,6 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask, current_app
 
 from ..config import Settings
+from ..observability import metrics
 from ..problems import ServiceUnavailable
 from . import foreign_hashes
 from .breached import has_leaked
@@ -99,7 +100,7 @@ class Hasher:
             memory_cost=settings.argon2_memory_cost,
             parallelism=settings.argon2_parallelism,
         )
-        slots = settings.argon2_concurrency or os.cpu_count() or 1
+        slots = self._size = settings.argon2_concurrency or os.cpu_count() or 1
         self._slots = BoundedSemaphore(slots)
         self._places = BoundedSemaphore(slots + QUEUE_LENGTH)
         # Verified when there is no such account, so that the answer takes the same time as for one.
@@ -133,6 +134,12 @@ class Hasher:
         """Say whether the hash was made in another way, or with other parameters, than today's."""
         return foreign_hashes.is_foreign(encoded) or self._argon2.check_needs_rehash(encoded)
 
+    def load(self) -> tuple[int, int]:
+        """How many hashes are running now, and how many wait."""
+        free, places = self._slots._value, self._places._value  # noqa: SLF001 - the only way to ask
+        running = self._size - free
+        return running, max(0, self._size + QUEUE_LENGTH - places - running)
+
     def _slot(self) -> "_Slot":
         return _Slot(self._slots, self._places)
 
@@ -148,9 +155,11 @@ class _Slot:
 
     def __enter__(self) -> None:
         if not self._places.acquire(blocking=False):
+            metrics.count(metrics.HASHES_REFUSED, "queue_full")
             raise ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
         if not self._slots.acquire(timeout=QUEUE_SECONDS):
             self._places.release()
+            metrics.count(metrics.HASHES_REFUSED, "waited_too_long")
             raise ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +168,9 @@ class _Slot:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    app.extensions[EXTENSION] = Hasher(settings)
+    found = app.extensions[EXTENSION] = Hasher(settings)
+    metrics.watch(app, metrics.Gauge("keycard_hashes_running", "Password hashes running now.", lambda: found.load()[0]))
+    metrics.watch(app, metrics.Gauge("keycard_hashes_waiting", "Password hashes waiting.", lambda: found.load()[1]))
 
 
 def hasher() -> Hasher:
