@@ -7,16 +7,18 @@ when it could measure: a benchmark reports.
 """
 
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import click
 
-from .raw_hash import RawHasher
-from .rounds import Run
-from .servers import LOAD_CORE, SERVER_CORE, House
-from .stores import Missing, program, running
-from .targets import CHEAP, OPERATIONS, REAL, ROOT, TARGETS
+from .experiments import EXTRAS, Plan, measure
+from .report import PLACE, write
+from .servers import LOAD_CORE, SERVER_CORE
+from .stores import Missing, program
+from .targets import OPERATIONS, ROOT, TARGETS
 
 ARTIFACTS = ROOT / "artifacts" / "benchmarks"
 NAMES = [target.name for target in TARGETS]
@@ -26,36 +28,26 @@ NAMES = [target.name for target in TARGETS]
 @click.option("--rounds", default=5, show_default=True, help="Measured rounds; one more warms up.")
 @click.option("--seconds", default=3, show_default=True, help="Length of each run of the load generator.")
 @click.option("--threads", default=16, show_default=True, help="Threads of every WSGI server.")
-@click.option("--only", multiple=True, type=click.Choice(OPERATIONS), help="Operations; all when not given.")
+@click.option("--only", multiple=True, type=click.Choice([*OPERATIONS, *EXTRAS]), help="What to measure; everything when not given.")
 @click.option("--targets", multiple=True, type=click.Choice(NAMES), help="Targets; all when not given.")
 def main(rounds: int, seconds: int, threads: int, only: tuple[str, ...], targets: tuple[str, ...]) -> None:
     """Measure Keycard beside others, and write artifacts/benchmarks/."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
     try:
         for name, package in (("wrk", "wrk"), ("taskset", "util-linux")):
             program(name, package)
         if not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
             raise Missing("two cores are needed: one for the server, one for the load")
-        measure(rounds, seconds, threads, only or OPERATIONS, targets or tuple(NAMES))
+        os.sched_setaffinity(0, {LOAD_CORE})
+        chosen = [target for target in TARGETS if target.name in (targets or NAMES)]
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="keycard-bench-") as folder:
+            plan = Plan(rounds, seconds, threads, only or (*OPERATIONS, *EXTRAS), chosen, Path(folder), ARTIFACTS / "environments")
+            results = measure(plan, click.echo)
+        click.echo("\n" + write(results, ARTIFACTS))
+        click.echo(f"{ARTIFACTS}: {', '.join(PLACE.values())}")
     except Missing as missing:
         raise click.ClickException(str(missing)) from None
-
-
-def measure(rounds: int, seconds: int, threads: int, operations: tuple[str, ...], names: tuple[str, ...]) -> None:
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    chosen = [target for target in TARGETS if target.name in names]
-    costs = [CHEAP] * bool(set(operations) - {"login_real"}) + [REAL] * ("login_real" in operations)
-    slots = os.cpu_count() or 1
-    raw = [RawHasher(f"raw hasher{', huge pages' * huge}", REAL, slots, SERVER_CORE, huge) for huge in (False, True)]
-    with tempfile.TemporaryDirectory(prefix="keycard-bench-") as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # PostgreSQL runs as another user
-        (folder / "stores").mkdir()
-        (folder / "servers").mkdir()
-        with running(folder / "stores", LOAD_CORE) as stores:
-            house = House(stores, folder / "servers", ARTIFACTS / "environments", threads)
-            with house.running(chosen, costs) as servers:
-                run = Run(servers, raw, operations, seconds, click.echo)
-                run.rounds(rounds)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Target:
     """A server to measure.
 
     requests: by name, of which those named in OPERATIONS can be measured. only: those of them that are; all when empty.
-    tokens: Lua patterns that find the tokens of a login's answer. requirements: the folder in `baselines` that holds what it
+    tokens: what finds them in a login's answer, a Lua pattern that is a regular expression, too. requirements: the folder in `baselines` that holds what it
     needs installed; None where our own environment suffices. prepare: to run once, on the empty database.
     """
 
