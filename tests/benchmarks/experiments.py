@@ -21,7 +21,7 @@ from .stores import running
 from .targets import CHEAP, HERE, KEYCARD, OPERATIONS, REAL, ROOT, Target, keycard_environment
 
 EXTRAS = ("memory", "start", "layers", "flood")
-OURS = ("flask", "flask-smorest", "flask-jwt-extended", "sqlalchemy", "psycopg", "redis", "argon2-cffi", "argon2-cffi-bindings", "granian")
+OURS = ("flask", "flask-smorest", "flask-jwt-extended", "sqlalchemy", "psycopg", "redis", "argon2-cffi-bindings", "granian")
 Tell = Callable[[str], None]
 
 
@@ -107,20 +107,23 @@ def memory(servers: dict[tuple[str, str], Server]) -> dict[str, Any]:
 
 def facts(plan: Plan) -> dict[str, str]:
     """The machine, the versions, and the options of this run."""
-    cpu = next((line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "unknown")
-    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split("[")[0].strip()
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    models = [line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
     needed = {target.requirements for target in plan.targets if target.requirements}
     told = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit or "unknown",
-        "machine": f"{os.cpu_count()} × {cpu}, Linux {platform.release()}, load before the run {os.getloadavg()[0]:.1f}",
+        "commit": _said("git", "describe", "--always", "--dirty") or "unknown",
+        "machine": f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), Linux {platform.release()}",
+        "load average before the run": f"{os.getloadavg()[0]:.1f}",
         "python": platform.python_version(),
         "rounds": f"{plan.rounds} of {plan.seconds} s, {plan.threads} threads",
-        "load": wrk,
+        "load generator": _said("wrk", "-v").partition(" [")[0],
         "keycard and the tutorial": ", ".join(f"{name} {metadata.version(name)}" for name in OURS),
     }
     return told | {name: _pinned(name) for name in sorted(needed)}
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _pinned(requirements: str) -> str:

@@ -20,9 +20,7 @@ def measure(server: Server, seconds: float) -> dict[str, Any]:
     flood = Request(login.method, login.path, "names", login.headers, login.body)
     found: list[Any] = []
     thread = threading.Thread(
-        target=lambda: found.append(
-            server.drive(flood, server.names, seconds + 2, connections=CONNECTIONS, count_refusals=True)
-        )
+        target=lambda: found.append(server.drive(flood, server.names, seconds + 2, connections=CONNECTIONS, count_refusals=True))
     )
     thread.start()
     time.sleep(1)  # the flood is meant to be in full spate

@@ -80,7 +80,8 @@ def _smorest() -> Flask:
     blueprint = Blueprint("dumping", __name__)
     moment = now()
     person = {"id": "7c1b2a2e-8c1d-4c55-9b0e-5d8f6a7b9c01", "username": "ada", "display_name": None, "email": None,
-              "email_verified": False, "roles": ["user"], "status": "active", "created_at": moment, "updated_at": moment}  # fmt: skip
+              "email_verified": False, "roles": ["user"], "status": "active", "created_at": moment,
+              "updated_at": moment}  # fmt: skip
 
     @blueprint.route("/me")
     class Me(MethodView):

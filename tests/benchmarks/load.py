@@ -76,8 +76,8 @@ def drive(
 ) -> Load:
     """Load a server for some seconds. taken: a file for what `request.take` captures, instead of sending it next."""
     (folder / "values").write_text("\n".join(values) + "\n")
-    plan = {"method": request.method, "path": request.path, "headers": request.headers, "body": request.body, "mode": request.mode,
-            "take": request.take, "taken": str(taken) if taken else None, "values": str(folder / "values"), "count": count_refusals}  # fmt: skip
+    plan = {name: getattr(request, name) for name in ("method", "path", "headers", "body", "mode", "take")}
+    plan |= {"values": folder / "values", "taken": taken, "count": count_refusals}
     (folder / "plan.lua").write_text(f"return {as_lua(plan)}\n")
     whole = max(1, round(seconds))  # wrk knows only whole seconds
     done = subprocess.run(

@@ -35,9 +35,8 @@ class RawHasher:
     def measure(self, seconds: float) -> Hashed:
         environment = {"PATH": os.environ["PATH"]} | ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if self.huge_pages else {})
         command = ["taskset", "-c", str(self.core), sys.executable, "-m", "tests.benchmarks.raw_hash"]
-        done = subprocess.run(
-            [*command, self.argon2, str(self.slots), str(seconds)], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        command += [self.argon2, str(self.slots), str(seconds)]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
         hashes, elapsed, cpu = map(float, done.stdout.split())
         return Hashed(hashes / elapsed, cpu / hashes * 1e6)
 

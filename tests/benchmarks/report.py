@@ -29,7 +29,7 @@ def table(results: Results) -> str:
 
 
 def _operations(results: Results) -> Iterator[str]:
-    header = ["operation", "target", "answers/s", "quartiles", "CPU µs/answer", "quartiles", "p99 ms", "throughput of keycard", "runs"]
+    header = ["operation", "target", "answers/s", "quartiles", "CPU µs/answer", "quartiles", "p99 ms", "keycard's rate", "runs"]
     rows = [_row(results, operation, target) for operation in OPERATIONS for target in results["operations"].get(operation, {})]
     if rows:
         yield "## Operations\n\n" + markdown(header, rows)
@@ -43,10 +43,19 @@ def _row(results: Results, operation: str, target: str) -> list[str]:
     series = results["operations"][operation][target]
     rate, cpu = series["per_second"], series["cpu_us"]
     ours = results["operations"][operation].get("keycard")
-    times = f"{ours['per_second']['median'] / rate['median']:.2f}×" if ours and rate["median"] else "–"
+    times = f"times {ours['per_second']['median'] / rate['median']:.2f}" if ours and rate["median"] else "-"
     digits = 2 if rate["median"] < 100 else 0
-    return [operation, target, f"{rate['median']:.{digits}f}", f"{rate['q1']:.{digits}f}–{rate['q3']:.{digits}f}", f"{cpu['median']:.0f}",
-            f"{cpu['q1']:.0f}–{cpu['q3']:.0f}", f"{series['p99_us']['median'] / 1e3:.1f}", times, str(series["runs"])]  # fmt: skip
+    return [
+        operation,
+        target,
+        f"{rate['median']:.{digits}f}",
+        f"{rate['q1']:.{digits}f} to {rate['q3']:.{digits}f}",
+        f"{cpu['median']:.0f}",
+        f"{cpu['q1']:.0f} to {cpu['q3']:.0f}",
+        f"{series['p99_us']['median'] / 1e3:.1f}",
+        times,
+        str(series["runs"]),
+    ]
 
 
 def _others(results: Results) -> Iterator[str]:
@@ -62,17 +71,26 @@ def _others(results: Results) -> Iterator[str]:
         rows = [[name, f"{cost['median']:.0f}", f"{cost['least']:.0f}"] for name, cost in layers.items()]
         yield "## Layers of get_me, CPU µs in one process\n\n" + markdown(["layer", "median", "least"], rows)
     if flood := results.get("flood"):
-        rows = [[name, *(f"{flood[name][each]:g}" for each in ("answers", "p50_ms", "p99_ms", "max_ms"))] for name in ("idle", "flooded")]
+        figures = ("answers", "p50_ms", "p99_ms", "max_ms")
+        rows = [[name, *(f"{flood[name][figure]:g}" for figure in figures)] for name in ("idle", "flooded")]
         told = (f"{flood['logins_per_second']} sign-ins/s on {flood['connections']} connections; {flood['refused_503']} of "
                 f"{flood['answers']} answers were 503 ({flood['refused_without_retry_after']} without Retry-After); "
                 f"other errors: {flood['other_errors']}.")  # fmt: skip
-        yield "## get_me of one client during a flood of sign-ins\n\n" + markdown(["", "answers", "p50 ms", "p99 ms", "max ms"], rows) + f"\n\n{told}"
+        title, header = "## get_me of one client during a flood of sign-ins", ["", "answers", "p50 ms", "p99 ms", "max ms"]
+        yield f"{title}\n\n{markdown(header, rows)}\n\n{told}"
 
 
 def _promises(results: Results) -> str:
-    rows = [[each["promise"], "–" if each["figure"] is None else f"{each['figure']:g}",
-             f"{'≥' if each['at_least'] else '≤'} {each['limit']:g}",
-             {None: "not measured", True: "holds", False: "**missed**"}[each["holds"]]] for each in results["promises"]]  # fmt: skip
+    words = {None: "not measured", True: "holds", False: "**missed**"}
+    rows = [
+        [
+            each["promise"],
+            "-" if each["figure"] is None else f"{each['figure']:g}",
+            f"{'≥' if each['at_least'] else '≤'} {each['limit']:g}",
+            words[each["holds"]],
+        ]
+        for each in results["promises"]
+    ]
     return "## Promises\n\n" + markdown(["figure", "measured", "limit", ""], rows)
 
 
@@ -80,7 +98,8 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose columns are aligned, so that it can be read as text."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines)
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
 def method(results: Results) -> str:

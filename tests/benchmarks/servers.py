@@ -123,11 +123,8 @@ class House:
         """Start one server on an empty database, and fill it with people."""
         start = self.new_start(target, argon2)
         if target.prepare:
-            done = subprocess.run(
-                target.prepare(start), env=target.environment(start), cwd=start.folder, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise RuntimeError(done.stdout + done.stderr)
+            with (start.folder / "prepared").open("wb") as said:
+                subprocess.run(target.prepare(start), env=target.environment(start), cwd=start.folder, stdout=said, check=True)
         server = Server(target, start, self.begin(target, start))
         with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client:
             try:
@@ -144,11 +141,9 @@ class House:
         name = f"{''.join(filter(str.isalnum, target.name)).lower()}_{uuid.uuid4().hex[:8]}"
         folder = self.folder / name
         folder.mkdir()
-        # The two kinds of keys in Redis never meet: a blocklist knows only its own tokens.
-        return Start(
-            free_port(), self.threads, self.stores.new_database(name), self.stores.redis_url(len(list(self.folder.iterdir())) % 16),
-            argon2, folder, python_for(target.requirements, self.environments),
-        )  # fmt: skip
+        database, redis_url = self.stores.new_database(name), self.stores.redis_url(len(list(self.folder.iterdir())))
+        python = python_for(target.requirements, self.environments)
+        return Start(free_port(), self.threads, database, redis_url, argon2, folder, python)
 
     def begin(self, target: Target, start: Start) -> Process:
         """Start the process alone."""

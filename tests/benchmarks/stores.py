@@ -14,7 +14,7 @@ import psycopg
 from .processes import Process, free_port
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """Something is not installed; the message says how to install it."""
 
 
@@ -41,14 +41,15 @@ def program(name: str, package: str) -> str:
     known = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     found = shutil.which(name) or (str(known[-1]) if known else None)
     if not found:
-        raise Missing(f"{name} is missing; install it with: apt-get install {package}")
+        raise MissingError(f"{name} is missing; install it with: apt-get install {package}")
     return found
 
 
 @contextmanager
 def running(folder: Path, core: int) -> Iterator[Stores]:
     """Start both, and stop them in the end. folder: empty; PostgreSQL's files go there."""
-    initdb, postgres, redis = program("initdb", "postgresql"), program("postgres", "postgresql"), program("redis-server", "redis-server")
+    initdb, postgres = program("initdb", "postgresql"), program("postgres", "postgresql")
+    redis = program("redis-server", "redis-server")
     stores = Stores(free_port(), free_port())
     data = folder / "postgresql"
     data.mkdir()
@@ -60,7 +61,7 @@ def running(folder: Path, core: int) -> Iterator[Stores]:
     subprocess.run(make, check=True, cwd="/", stdout=subprocess.DEVNULL)
     environment = {"PATH": os.environ["PATH"]}
     options = ["-D", data, "-h", "127.0.0.1", "-p", str(stores.postgresql_port), "-k", "", "-c", "max_connections=300"]
-    quiet = ["--bind", "127.0.0.1", "--port", str(stores.redis_port), "--save", "", "--appendonly", "no"]
+    quiet = ["--bind", "127.0.0.1", "--port", str(stores.redis_port), "--databases", "64", "--save", "", "--appendonly", "no"]
     started: list[Process] = []
     try:
         started.append(Process([*as_user, postgres, *options], core, folder / "postgresql.log", environment, Path("/")))

@@ -41,8 +41,9 @@ class Target:
     """A server to measure.
 
     requests: by name, of which those named in OPERATIONS can be measured. only: those of them that are; all when empty.
-    tokens: what finds them in a login's answer, a Lua pattern that is a regular expression, too. requirements: the folder in `baselines` that holds what it
-    needs installed; None where our own environment suffices. prepare: to run once, on the empty database.
+    tokens: what finds them in a login's answer, each a Lua pattern that is a regular expression, too. requirements: the folder in
+    `baselines` that holds what it needs installed; None where our own environment suffices. prepare: to run once, on the empty
+    database.
     """
 
     name: str
@@ -105,7 +106,8 @@ def keycard_environment(start: Start) -> dict[str, str]:
 
 
 def keycard_command(start: Start) -> list[str | Path]:
-    return [Path(sys.executable).parent / "keycard", "serve", "--port", str(start.port), "--workers", "1", "--threads", str(start.threads)]
+    program = Path(sys.executable).parent / "keycard"
+    return [program, "serve", "--port", str(start.port), "--workers", "1", "--threads", str(start.threads)]
 
 
 NAMED = _body(username="VALUE", password=PASSWORD)
