@@ -15,7 +15,7 @@ from .targets import CHEAP, REAL
 # Until what a finished run has left behind is worked off.
 SETTLE_SECONDS = 0.2
 # More tokens than the fastest run so far would have used.
-RESERVE = 1.5
+RESERVE = 2
 # Answers a second that the round that does not count is prepared for.
 GUESS = 400
 # A few hashes a second need a longer run.
@@ -41,10 +41,17 @@ class Series:
     samples: list[Sample] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
+    def add(self, sample: Sample, faults: Sequence[str]) -> None:
+        """Take a run into account, or only tell what was wrong with it: refusals are cheap, and would look fast."""
+        if faults:
+            self.faults += faults
+        else:
+            self.samples.append(sample)
+
     def summary(self) -> dict[str, Any]:
-        """Medians and quartiles."""
+        """Medians and quartiles of the runs without faults; no figures when there is none."""
         told: dict[str, Any] = {"runs": len(self.samples), "faults": self.faults}
-        for name in ("per_second", "cpu_us", "p50_us", "p99_us"):
+        for name in ("per_second", "cpu_us", "p50_us", "p99_us") if self.samples else ():
             told[name] = spread([getattr(sample, name) for sample in self.samples])
         return told
 
@@ -98,8 +105,7 @@ class Run:
         cpu_us = used / max(load.requests, 1) * 1e6
         self.tell(f"{operation:10} {server.target.name:20} {load.per_second:8.0f}/s {cpu_us:9.0f} µs  {' '.join(faults)}")
         if counts:
-            self.series[key].samples.append(Sample(load.per_second, cpu_us, load.p50_us, load.p99_us))
-            self.series[key].faults += faults
+            self.series[key].add(Sample(load.per_second, cpu_us, load.p50_us, load.p99_us), faults)
 
     def _measure_slowly(self, server: Server, operation: str, *, counts: bool) -> None:
         before = server.process.cpu_seconds()
@@ -109,12 +115,11 @@ class Run:
         faults = [f"{done.unexpected} unexpected statuses"] if done.unexpected else []
         self.tell(f"{operation:10} {server.target.name:20} {rate:8.2f}/s {cpu_us:9.0f} µs  {' '.join(faults)}")
         if counts:
-            self.series[server.target.name, operation].samples.append(Sample(rate, cpu_us, 0, 0))
-            self.series[server.target.name, operation].faults += faults
+            self.series[server.target.name, operation].add(Sample(rate, cpu_us, 0, 0), faults)
 
     def _hash(self, *, counts: bool) -> None:
         for hasher in self.raw:
             found = hasher.measure(self.seconds * SLOWER)
             self.tell(f"login_real {hasher.name:20} {found.per_second:8.2f}/s {found.cpu_us:9.0f} µs")
             if counts:
-                self.series[hasher.name, "login_real"].samples.append(Sample(found.per_second, found.cpu_us, 0, 0))
+                self.series[hasher.name, "login_real"].add(Sample(found.per_second, found.cpu_us, 0, 0), [])

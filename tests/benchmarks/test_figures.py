@@ -65,6 +65,21 @@ def test_a_run_with_unexpected_answers_says_so() -> None:
     assert Load(100, 500_000, 0, 0, 0, 0, 0, 0, 1, 2).per_second == 200
 
 
+def test_a_run_with_faults_does_not_count() -> None:
+    """It is told, and neither its rate nor a promise that rests on it is."""
+    series = Series()
+    series.add(Sample(9000.0, 1, 1, 2), ["40 unexpected statuses"])
+    found: dict[str, Any] = {
+        "operations": {"get_me": {"keycard": series.summary(), **results(tutorial=1.0)["operations"]["get_me"]}}
+    }
+    found["promises"] = promises.verdicts(found)
+    assert found["promises"][1]["holds"] is None
+    assert "40 unexpected statuses" in table(found)
+    assert "9000" not in table(found)
+    series.add(Sample(10.0, 1, 1, 2), [])
+    assert series.summary()["per_second"]["median"] == 10
+
+
 def test_cpu_of_children_and_their_children_counts() -> None:
     """The worker is a child of the server: without it every server would be free of cost."""
     spin = "import time\nwhile time.process_time() < 0.3: pass\nprint('done', flush=True)\ninput()"
