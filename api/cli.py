@@ -1,6 +1,7 @@
 """`keycard`: Flask's command line with the app bound."""
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -12,7 +13,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, with_appcontext
 from flask_migrate import upgrade
 
-from . import access, admin, keys, openapi, outbox, sessions
+from . import access, admin, keys, machine, openapi, outbox, sessions
 from .accounts import register
 from .accounts.cli import import_users_command
 from .accounts.demo import create_demo_accounts, remove_demo_accounts
@@ -22,6 +23,8 @@ from .admin.schemas import RolesRequest
 from .app import create_app
 from .audit.purge import purge_events
 from .config import ConfigurationError, settings
+from .database import db
+from .doctor import diagnose
 from .keys.cli import keys_cli
 from .observability import logs, metrics
 from .outbox.cli import mail_cli
@@ -29,6 +32,7 @@ from .problems import Problem
 from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
 
+WORKER_BYTES = 160 * 2**20
 DOCUMENT = Path(__file__).parent.parent / "openapi"
 
 users_cli = AppGroup("users", help="People.")
@@ -41,7 +45,7 @@ def _create_app() -> Flask:
         app = create_app()
     except ConfigurationError as error:
         raise SystemExit(f"Keycard cannot start:\n{error}") from None
-    for command in (users_cli, keys_cli, mail_cli, openapi_cli, serve, purge):
+    for command in (users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
         app.cli.add_command(command)  # replaces smorest's own `openapi`
     return app
 
@@ -55,10 +59,10 @@ def main() -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option("--workers", type=click.IntRange(1), help="Processes. [default: one per core, with PostgreSQL and Redis]")
 @click.option("--threads", default=16, show_default=True, help="Threads of each process.")
 @with_appcontext
-def serve(host: str, port: int, workers: int, threads: int) -> None:
+def serve(host: str, port: int, workers: int | None, threads: int) -> None:
     """Serve with the production server. In development the database is migrated first."""
     if settings().production:
         remove_demo_accounts()
@@ -70,10 +74,10 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         else:
             remove_demo_accounts()  # their password is on the page, which now others can open too
         click.echo(f"Keycard is starting. Documentation: http://{host}:{port}/docs")
+    workers = workers or _affordable_workers()
     if workers > 1 and not settings().redis_url:
         click.echo("Without KEYCARD_REDIS_URL every process counts its rate limits alone.", err=True)
-    # A forked child would inherit open SQLite files, and for ever what the mail worker's thread held at that moment.
-    multiprocessing.set_start_method("spawn", force=True)
+    _prepare_workers(workers)
     server = granian.Granian(
         "api:create_app",
         address=host,
@@ -89,6 +93,32 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
     )
     with metrics.shared_folder(settings()), outbox.worker(current_app.extensions["keycard.composers"]):
         server.serve()
+
+
+def _affordable_workers() -> int:
+    """One per core, if each has room for itself and for its share of the hashes in half of the memory."""
+    if not settings().redis_url or db.engine.dialect.name == "sqlite":
+        return 1
+    hashing = machine.cores() * settings().argon2.memory_cost * 1024
+    return max(1, min(machine.cores(), (machine.memory() // 2 - hashing) // WORKER_BYTES))
+
+
+def _prepare_workers(workers: int) -> None:
+    """Set what only the start of a process can: workers are new processes, which inherit the environment."""
+    # A forked child would inherit open SQLite files, and for ever what the mail worker's thread held at that moment.
+    multiprocessing.set_start_method("spawn", force=True)
+    share = settings().argon2_concurrency or max(1, machine.cores() // workers)
+    os.environ["KEYCARD_ARGON2_CONCURRENCY"] = str(share)
+    # Huge pages take a third off a hash; few arenas keep the memory of sixteen threads together.
+    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2")
+
+
+@click.command()
+@with_appcontext
+def doctor() -> None:
+    """Say what this machine and these settings give: which argon2 runs, what a sign-in costs, and who can be reached."""
+    for name, found in diagnose():
+        click.echo(f"{name:<18} {found}")
 
 
 @users_cli.command("create")

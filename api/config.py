@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from email.errors import MessageError
 from email.headerregistry import Address
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
@@ -36,6 +36,18 @@ WELL_KNOWN_SECRETS = (
     "secret-key",
     "password",
 )
+
+
+class Argon2(NamedTuple):
+    """Parameters of argon2id. memory_cost: KiB."""
+
+    time_cost: int
+    memory_cost: int
+    parallelism: int
+
+
+# RFC 9106, section 4, the second recommended option; OWASP Password Storage Cheat Sheet.
+ARGON2_PROFILES = {"rfc9106": Argon2(3, 65_536, 4), "owasp": Argon2(2, 19_456, 1)}
 
 
 class ConfigurationError(Exception):
@@ -190,10 +202,19 @@ class Settings:
         "`https://api.pwnedpasswords.com/range/`; nobody is asked when not set",
         _link,
     )
-    argon2_time_cost: int = _setting(3, "argon2id passes (RFC 9106)", Range(1))
-    argon2_memory_cost: int = _setting(65_536, "argon2id memory of one hash, KiB", Range(8))
-    argon2_parallelism: int = _setting(4, "argon2id lanes of one hash", Range(1))
-    argon2_concurrency: int = _setting(0, "hashes running at once in one process; 0 means one per core", Range(0))
+    argon2_profile: str = _setting(
+        "rfc9106",
+        "parameters of argon2id: `rfc9106` (3 passes, 64 MiB, 4 lanes) or `owasp` (2 passes, 19 MiB, 1 lane)",
+        OneOf([*ARGON2_PROFILES]),
+    )
+    argon2_time_cost: int | None = _setting(None, "argon2id passes; the profile's when not set", Range(1))
+    argon2_memory_cost: int | None = _setting(None, "argon2id memory of one hash, KiB; the profile's when not set", Range(8))
+    argon2_parallelism: int | None = _setting(None, "argon2id lanes of one hash; the profile's when not set", Range(1))
+    argon2_concurrency: int = _setting(
+        0,
+        "hashes running at once in one process; 0 means one per core, divided among the workers of `keycard serve`",
+        Range(0),
+    )
     ratelimit_enabled: bool = _setting(default=True, doc="whether requests are counted at all")
     ratelimit_login_account: str = _setting("5/minute", "sign-ins per account and address", _rate)
     ratelimit_login_address: str = _setting("20/minute", "sign-ins per address", _rate)
@@ -228,6 +249,11 @@ class Settings:
     @property
     def token_audience(self) -> str:
         return self.audience or self.public_url
+
+    @property
+    def argon2(self) -> Argon2:
+        profile = ARGON2_PROFILES[self.argon2_profile]
+        return Argon2(*(getattr(self, f"argon2_{name}") or value for name, value in profile._asdict().items()))
 
     @property
     def instance(self) -> Path:
@@ -267,7 +293,7 @@ class Settings:
              any(not _origin(origin) for origin in origins if origin != "*")),
             ("KEYCARD_PUBLIC_URL: reads like https://auth.example.com, with no path", not _origin(self.public_url)),
             ("KEYCARD_ARGON2_MEMORY_COST: must be at least 8 times KEYCARD_ARGON2_PARALLELISM",
-             self.argon2_memory_cost < 8 * self.argon2_parallelism),
+             self.argon2.memory_cost < 8 * self.argon2.parallelism),
             ("KEYCARD_REFRESH_TOKEN_LIFETIME: must be longer than KEYCARD_ACCESS_TOKEN_LIFETIME",
              self.refresh_token_lifetime <= self.access_token_lifetime),
             ("KEYCARD_SESSION_LIFETIME: must not be shorter than KEYCARD_REFRESH_TOKEN_LIFETIME",
@@ -276,7 +302,7 @@ class Settings:
 
     def _dangers(self) -> list[tuple[str, bool]]:
         # OWASP: 19 MiB and two passes, or as much work with more passes and no less than 7 MiB.
-        weak_hash = self.argon2_memory_cost * self.argon2_time_cost < 38_912 or self.argon2_memory_cost < 7168
+        weak_hash = self.argon2.memory_cost * self.argon2.time_cost < 38_912 or self.argon2.memory_cost < 7168
         pages = (self.verify_email_url, self.reset_password_url, self.breached_passwords_url)
         return [
             ("FLASK_DEBUG: must be off in production; the debugger runs whatever a visitor types", get_debug_flag()),
@@ -332,7 +358,7 @@ def _unreadable(env: Env) -> dict[str, str]:
 
 
 def _read(env: Env, each: Any) -> Any:
-    readers: dict[Any, Callable[..., Any]] = {bool: env.bool, int: env.int, tuple[str, ...]: env.list}
+    readers: dict[Any, Callable[..., Any]] = {bool: env.bool, int: env.int, int | None: env.int, tuple[str, ...]: env.list}
     read = readers.get(each.type, env.str)
     checks = list(each.metadata["checks"])
     value = read(each.name.upper(), each.default, validate=checks or None)

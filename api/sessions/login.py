@@ -62,6 +62,7 @@ class _OvertakenError(Exception):
 
 
 def _sign_in(name: str, password: str, delivery: str) -> TokenPair:
+    users.hasher().expect_room()
     found = users.find_credentials(name)
     account = protection.account_key(name, found.id if found else None)
     protection.check(account)

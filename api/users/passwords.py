@@ -1,16 +1,23 @@
 """Passwords: the policy that is documented, and argon2id in a bounded number at once."""
 
+import base64
 import os
+import sys
+import threading
 import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import BoundedSemaphore
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask, current_app
 
-from ..config import Settings
+from ..config import Argon2, Settings
+from ..machine import cores
 from ..observability import metrics
 from ..problems import ServiceUnavailable
 from . import foreign_hashes
@@ -24,6 +31,7 @@ QUEUE_SECONDS = 5.0
 # How many may wait: each holds a thread that nothing else can use meanwhile.
 QUEUE_LENGTH = 8
 EXTENSION = "keycard.hasher"
+T = TypeVar("T")
 # The upper-case letters of the Latin, Greek, Cyrillic and Armenian alphabets, as ranges that Python and ECMA-262 read alike
 # (`\p{Lu}` is not among them). In the extended Latin blocks capitals and small letters alternate.
 _BLOCKS = ((0x0041, 0x005B), (0x00C0, 0x00DF), (0x0100, 0x0180), (0x0218, 0x021C), (0x0391, 0x03AC), (0x0400, 0x0430),
@@ -95,21 +103,21 @@ class Hasher:
     """argon2id (RFC 9106). Each hash takes its memory and a core, so only some run at once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._argon2 = PasswordHasher(
-            time_cost=settings.argon2_time_cost,
-            memory_cost=settings.argon2_memory_cost,
-            parallelism=settings.argon2_parallelism,
-        )
-        slots = self._size = settings.argon2_concurrency or os.cpu_count() or 1
-        self._slots = BoundedSemaphore(slots)
-        self._places = BoundedSemaphore(slots + QUEUE_LENGTH)
-        # Verified when there is no such account, so that the answer takes the same time as for one.
-        self._nobody = self.hash("nobody has this password")
+        self._argon2 = PasswordHasher(**settings.argon2._asdict())
+        self._size = settings.argon2_concurrency or cores()
+        self._places = BoundedSemaphore(self._size + QUEUE_LENGTH)
+        self._pool = ThreadPoolExecutor(self._size, "hash", initializer=_step_aside)
+        # Verified when there is no such account, so that the answer takes the same time as for one. It is no hash of anything.
+        self._nobody = _unmatchable(settings.argon2)
+
+    def expect_room(self) -> None:
+        """Raise ServiceUnavailable if no hash could even wait now, before anything else is done for it."""
+        if self.load()[1] >= QUEUE_LENGTH:
+            raise _too_many("queue_full")
 
     def hash(self, password: str) -> str:
         """Return the encoded hash. Raises ServiceUnavailable when every slot stays busy."""
-        with self._slot():
-            return self._argon2.hash(_normalised(password))
+        return self._in_turn(lambda: self._argon2.hash(_normalised(password)))
 
     def verify(self, password: str, encoded: str | None) -> bool:
         """Say whether the password has this hash; without one, do the same work and say no.
@@ -119,8 +127,8 @@ class Hasher:
         Raises ServiceUnavailable when every slot stays busy.
         """
         spellings = dict.fromkeys((_normalised(password), password))
-        with self._slot():
-            return any(self._matches(each, encoded or self._nobody) for each in spellings) and encoded is not None
+        right = self._in_turn(lambda: any(self._matches(each, encoded or self._nobody) for each in spellings))
+        return right and encoded is not None
 
     def _matches(self, spelling: str, encoded: str) -> bool:
         if foreign_hashes.is_foreign(encoded):
@@ -136,35 +144,42 @@ class Hasher:
 
     def load(self) -> tuple[int, int]:
         """How many hashes are running now, and how many wait."""
-        free, places = self._slots._value, self._places._value  # noqa: SLF001 - the only way to ask
-        running = self._size - free
-        return running, max(0, self._size + QUEUE_LENGTH - places - running)
+        taken = self._size + QUEUE_LENGTH - self._places._value  # noqa: SLF001 - the only way to ask
+        return min(taken, self._size), max(0, taken - self._size)
 
-    def _slot(self) -> "_Slot":
-        return _Slot(self._slots, self._places)
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        """Do it in one of the threads of the pool. The caller waits without a core, and without a place if there is none."""
+        if not self._places.acquire(blocking=False):
+            raise _too_many("queue_full")
+        try:
+            waiting = self._pool.submit(work)
+            wait([waiting], timeout=QUEUE_SECONDS)
+            if waiting.cancel():  # it has not begun
+                raise _too_many("waited_too_long")
+            return waiting.result()
+        finally:
+            self._places.release()
+
+
+def _step_aside() -> None:
+    """Let whatever else the process does go first: a thread that hashes keeps a core for a tenth of a second."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def _unmatchable(argon2: Argon2) -> str:
+    salt, digest = (base64.b64encode(os.urandom(length)).decode().rstrip("=") for length in (16, 32))
+    return f"$argon2id$v=19$m={argon2.memory_cost},t={argon2.time_cost},p={argon2.parallelism}${salt}${digest}"
+
+
+def _too_many(reason: str) -> ServiceUnavailable:
+    metrics.count(metrics.HASHES_REFUSED, reason)
+    return ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
 
 
 def _normalised(password: str) -> str:
     """One spelling for what looks the same: keyboards compose accents differently (RFC 8265, section 4.2)."""
     return unicodedata.normalize("NFC", password)
-
-
-class _Slot:
-    def __init__(self, slots: BoundedSemaphore, places: BoundedSemaphore) -> None:
-        self._slots, self._places = slots, places
-
-    def __enter__(self) -> None:
-        if not self._places.acquire(blocking=False):
-            metrics.count(metrics.HASHES_REFUSED, "queue_full")
-            raise ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
-        if not self._slots.acquire(timeout=QUEUE_SECONDS):
-            self._places.release()
-            metrics.count(metrics.HASHES_REFUSED, "waited_too_long")
-            raise ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
-
-    def __exit__(self, *_: object) -> None:
-        self._slots.release()
-        self._places.release()
 
 
 def init_app(app: Flask, settings: Settings) -> None:

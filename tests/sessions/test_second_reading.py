@@ -27,11 +27,13 @@ from api import create_app, keys, users
 from api.config import ConfigurationError, Settings, load_settings
 from api.database import db, transaction
 from api.docs import demo
+from api.prepared import Change
 from api.sessions import revocation
 from api.users import passwords
 from tests.actors import PASSWORD, Bearer
 from tests.conftest import Stores
 from tests.processes.servers import Server, eventually, simultaneously
+from tests.slots import every_slot_taken
 
 ME = "/v1/users/me"
 MIRRORED = "keycard:revoked:"
@@ -233,7 +235,7 @@ def test_a_queue_that_is_full_turns_away_at_once(new_app: Callable[..., Flask], 
         hasher = passwords.hasher()
     waiting = [Bearer(app, person.name) for _ in range(passwords.QUEUE_LENGTH)]
     with ThreadPoolExecutor(len(waiting)) as pool:
-        with hasher._slot():
+        with every_slot_taken(hasher):
             answers = [pool.submit(each.login) for each in waiting]
             eventually(lambda: hasher._places._value == 0)
             for answer in (Bearer(app, person.name).login(), Bearer(app).register()):
@@ -251,7 +253,7 @@ def test_whoever_is_turned_away_gives_the_place_back(new_app: Callable[..., Flas
     person = Bearer(app).join()
     with app.app_context():
         hasher = passwords.hasher()
-    with hasher._slot():
+    with every_slot_taken(hasher):
         assert [Bearer(app, person.name).login().status_code for _ in range(passwords.QUEUE_LENGTH * 2)] == [503] * 16
     assert [person.login().status_code for _ in range(passwords.QUEUE_LENGTH * 2)] == [200] * 16
 
@@ -390,18 +392,21 @@ def test_a_greater_epoch_replaces_a_smaller_one(mirrored: Flask, mirror: redis.R
 
 def lose_the_answer(monkeypatch: pytest.MonkeyPatch, *, committed: bool) -> None:
     """The connection breaks at the next COMMIT: after it was done, or before."""
-    real, lost = Database.commit, []
+    lost = []
 
-    def commit(self: Database) -> None:
-        if lost:
-            real(self)
-            return
-        lost.append(True)
-        if committed:
-            real(self)
-        raise OperationalError("COMMIT", {}, Exception("the connection is gone"))
+    def losing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def once(*arguments: Any) -> Any:
+            if lost:
+                return real(*arguments)
+            lost.append(True)
+            if committed:
+                real(*arguments)
+            raise OperationalError("COMMIT", {}, Exception("the connection is gone"))
 
-    monkeypatch.setattr(Database, "commit", commit)
+        return once
+
+    monkeypatch.setattr(Database, "commit", losing(Database.commit))
+    monkeypatch.setattr(Change, "apply", losing(Change.apply))  # on PostgreSQL one statement, which commits by itself
 
 
 def test_a_logout_whose_commit_nobody_heard_of_is_mirrored(

@@ -15,6 +15,7 @@ from api.users import foreign_hashes, passwords
 from api.users.foreign_hashes import is_supported
 from tests.actors import Bearer
 from tests.processes.servers import simultaneously
+from tests.slots import every_slot_taken
 
 PASSWORD = "an old password"
 Hash = Callable[[str], str]
@@ -275,7 +276,7 @@ def test_old_hashes_are_checked_in_the_same_slots(counting_app: Flask, monkeypat
     monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.05)
     person = imported(counting_app, make(PASSWORD))
     with counting_app.app_context():
-        slot = passwords.hasher()._slot()
-    with slot:
+        hasher = passwords.hasher()
+    with every_slot_taken(hasher):
         assert login(person, PASSWORD) == 503
     assert login(person, PASSWORD) == 200

@@ -1,11 +1,18 @@
 """Which passwords are accepted, what is kept of them, and how many are checked at once."""
 
+import os
+import sys
+from typing import Any
+
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from api.config import Settings
 from api.users import passwords
 from tests.actors import Bearer
+from tests.sessions.test_one_statement import statements
+from tests.slots import every_slot_taken
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +142,8 @@ def test_a_sign_in_that_finds_no_free_slot_is_turned_away(new_app, monkeypatch: 
     app = new_app(argon2_concurrency=1)
     person = Bearer(app).join()
     with app.app_context():
-        slot = passwords.hasher()._slot()
-    with slot:
+        hasher = passwords.hasher()
+    with every_slot_taken(hasher):
         for answer in (person.login(), Bearer(app).login(), Bearer(app).register()):
             assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
             assert int(answer.headers["Retry-After"]) >= 1
@@ -150,8 +157,49 @@ def test_a_signed_in_person_is_turned_away_too_when_no_slot_is_free(new_app, mon
     person = Bearer(app).join()
     body = {"current_password": person.password, "new_password": "Battery-Staple-8"}
     with app.app_context():
-        slot = passwords.hasher()._slot()
-    with slot:
+        hasher = passwords.hasher()
+    with every_slot_taken(hasher):
         assert person.post("/v1/auth/reauthenticate", json={"password": person.password}).status_code == 503
         assert person.put("/v1/users/me/password", json=body).status_code == 503
     assert person.put("/v1/users/me/password", json=body).status_code == 204
+
+
+def test_a_flood_is_turned_away_before_anything_is_asked_for_it(new_app, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes when nobody can wait costs no statement: the others need the database."""
+    monkeypatch.setattr(passwords, "QUEUE_LENGTH", 0)
+    app = new_app(argon2_concurrency=1)
+    person = Bearer(app).join()
+    with app.app_context():
+        hasher = passwords.hasher()
+    with every_slot_taken(hasher), statements(app) as seen:
+        assert person.login().status_code == 503
+    assert seen == []
+
+
+def test_what_is_compared_for_nobody_takes_the_work_of_a_hash_of_today(new_app) -> None:
+    """It is no hash of anything, and is not outdated either, whatever the parameters."""
+    app = new_app(argon2_time_cost=2, argon2_memory_cost=64, argon2_parallelism=2)
+    with app.app_context():
+        hasher = passwords.hasher()
+        assert hasher._nobody.startswith("$argon2id$v=19$m=64,t=2,p=2$")
+        assert not hasher.is_outdated(hasher._nobody)
+        assert not hasher.verify("", None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows the priority of a single thread")
+def test_hashing_gives_way_to_everything_else(app: Flask) -> None:
+    with app.app_context():
+        mine, theirs = os.getpriority(os.PRIO_PROCESS, 0), passwords.hasher()._in_turn(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+    assert theirs > mine
+
+
+@pytest.mark.parametrize(
+    ("chosen", "parameters"),
+    [
+        ({}, (3, 65_536, 4)),
+        ({"argon2_profile": "owasp"}, (2, 19_456, 1)),
+        ({"argon2_profile": "owasp", "argon2_time_cost": 3}, (3, 19_456, 1)),
+    ],
+)
+def test_a_profile_sets_what_is_not_set_apart(chosen: dict[str, Any], parameters: tuple[int, int, int]) -> None:
+    assert Settings(**chosen).argon2 == parameters
