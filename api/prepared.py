@@ -5,7 +5,8 @@ statement they cost one round trip, and no BEGIN and no COMMIT.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,14 +50,11 @@ class Prepared:
         engine = db.engines[READ]
         if _is_watched(engine):
             return fetch_one(self._statement, parameters)
-        pooled = engine.raw_connection()
         try:
-            return self.on(pooled, engine.dialect, parameters)
+            with _taken(engine.raw_connection()) as pooled:
+                return self.on(pooled, engine.dialect, parameters)
         except engine.dialect.loaded_dbapi.Error:
-            pooled.invalidate()
-        finally:
-            pooled.close()
-        return fetch_one(self._statement, parameters)
+            return fetch_one(self._statement, parameters)
 
     def on(self, pooled: PoolProxiedConnection, dialect: Dialect, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """Run it on a connection. Raises the driver's own errors."""
@@ -108,13 +106,11 @@ class Change:
         if _is_watched(engine):
             with engine.connect() as connection:
                 return connection.execute(self._joined, parameters).one_or_none()
-        pooled = _living(engine)
         try:
-            return self._at_once.on(pooled, engine.dialect, parameters)
+            with _taken(_living(engine)) as pooled:
+                return self._at_once.on(pooled, engine.dialect, parameters)
         except engine.dialect.loaded_dbapi.Error as error:
-            raise _as_usual(error, pooled, engine) from error
-        finally:
-            pooled.close()
+            raise _as_usual(error, engine) from error
 
     def _step_by_step(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         with transaction() as session:
@@ -159,15 +155,22 @@ def _living(engine: Engine) -> PoolProxiedConnection:
             return pooled
 
 
-def _as_usual(error: Exception, pooled: PoolProxiedConnection, engine: Engine) -> Exception:
-    """The error that SQLAlchemy would have raised. A connection that is lost is not used again."""
-    dialect, driver = engine.dialect, engine.dialect.loaded_dbapi
-    lost = dialect.is_disconnect(error, pooled.dbapi_connection, None)  # type: ignore[arg-type]
-    if lost:
+@contextmanager
+def _taken(pooled: PoolProxiedConnection) -> Iterator[PoolProxiedConnection]:
+    """Give the connection back to its pool; one on which something went wrong is not used again."""
+    try:
+        yield pooled
+    except BaseException:
         pooled.invalidate()
-    return DBAPIError.instance(
-        None, None, error, driver.Error, hide_parameters=True, connection_invalidated=lost, dialect=dialect
-    )
+        raise
+    finally:
+        pooled.close()
+
+
+def _as_usual(error: Exception, engine: Engine) -> Exception:
+    """The error that SQLAlchemy would have raised."""
+    driver = engine.dialect.loaded_dbapi
+    return DBAPIError.instance(None, None, error, driver.Error, hide_parameters=True, dialect=engine.dialect)
 
 
 class _Compiled:

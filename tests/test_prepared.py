@@ -1,0 +1,175 @@
+"""Statements that go straight to the driver do what they would do through SQLAlchemy, also when something goes wrong."""
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import bindparam, event, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from api.database import READ, db, fetch_one, in_transaction, transaction
+from api.prepared import Adding, Change, Prepared
+from api.users import User
+from api.users.models import name_key
+from tests.actors import Bearer, new_name
+
+BY_NAME = select(User.__table__).where(User.username_key == bindparam("key"))
+COLUMNS = {each.name: f"new_{each.name}" for each in User.__table__.columns}
+
+
+@pytest.fixture
+def ada(app: Flask) -> Bearer:
+    return Bearer(app).join(email="ada@example.com")
+
+
+def rename() -> Change:
+    """A person is renamed, and another is added: both or nothing."""
+    renamed = update(User).where(User.username_key == bindparam("key")).values(display_name=bindparam("wanted"))
+    return Change(renamed.returning(User.id), Adding(User, COLUMNS), read=select(User.version).where(User.id == bindparam("who")))
+
+
+def values(person: Bearer, **others: Any) -> dict[str, Any]:
+    row = fetch_one(BY_NAME, {"key": name_key(person.name)})
+    name = new_name()
+    new = {f"new_{column}": value for column, value in row._mapping.items()}
+    new |= {"new_id": uuid.uuid4(), "new_username": name, "new_username_key": name_key(name), "new_email_key": None}
+    return {**new, "key": name_key(person.name), "wanted": "Countess", "who": row.id, **others}
+
+
+def test_the_values_are_those_of_sqlalchemy(app: Flask, ada: Bearer) -> None:
+    """Every kind of column: ids, times with their zone, numbers, text and nothing."""
+    with app.app_context():
+        parameters = {"key": name_key(ada.name)}
+        short, usual = Prepared(BY_NAME).fetch_one(parameters), fetch_one(BY_NAME, parameters)
+    assert list(short) == list(usual)
+    assert [type(each) for each in short] == [type(each) for each in usual]
+
+
+def test_no_row_is_none(app: Flask) -> None:
+    with app.app_context():
+        assert Prepared(BY_NAME).fetch_one({"key": "nobody"}) is None
+
+
+def test_a_connection_that_died_is_replaced_for_a_read(app: Flask, ada: Bearer) -> None:
+    with app.app_context():
+        read = Prepared(BY_NAME)
+        assert read.fetch_one({"key": name_key(ada.name)})
+        pooled = db.engines[READ].raw_connection()
+        pooled.driver_connection.close()
+        pooled.close()
+        assert read.fetch_one({"key": name_key(ada.name)})
+
+
+def test_a_database_that_is_away_is_told_as_usual(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it is answered with 503."""
+    with app.app_context():
+        engine = db.engines[READ]
+
+        def away(*_: Any, **__: Any) -> Any:
+            raise engine.dialect.loaded_dbapi.OperationalError("away")
+
+        engine.dispose()
+        monkeypatch.setattr(engine.dialect, "connect", away)
+        monkeypatch.setattr(db.engine.dialect, "connect", away)
+        db.engine.dispose()
+        with pytest.raises(OperationalError):
+            Prepared(BY_NAME).fetch_one({"key": "ada"})
+        with pytest.raises(OperationalError):
+            rename().apply({"key": "ada", "wanted": "x", "who": uuid.uuid4(), **dict.fromkeys(COLUMNS.values())})
+
+
+def test_a_change_happens_as_a_whole(app: Flask, ada: Bearer) -> None:
+    with app.app_context():
+        parameters = values(ada)
+        done = rename().apply(parameters)
+        assert list(done) == [parameters["who"], parameters["new_version"]]
+        assert fetch_one(BY_NAME, {"key": name_key(ada.name)}).display_name == "Countess"
+        assert fetch_one(BY_NAME, {"key": parameters["new_username_key"]}).id == parameters["new_id"]
+
+
+def test_a_change_without_a_row_does_nothing(app: Flask, ada: Bearer) -> None:
+    with app.app_context():
+        parameters = values(ada, key="nobody")
+        assert rename().apply(parameters) is None
+        assert fetch_one(BY_NAME, {"key": parameters["new_username_key"]}) is None
+
+
+def test_a_change_that_breaks_a_constraint_does_nothing(app: Flask, ada: Bearer) -> None:
+    with app.app_context():
+        parameters = values(ada, new_username_key=name_key(ada.name))
+        with pytest.raises(IntegrityError):
+            rename().apply(parameters)
+        assert fetch_one(BY_NAME, {"key": name_key(ada.name)}).display_name is None
+        assert rename().apply(values(ada))  # the connection is good again
+
+
+def test_a_change_inside_a_transaction_is_part_of_it(app: Flask, ada: Bearer) -> None:
+    with app.app_context():
+        parameters = values(ada)
+
+        def give_up() -> None:
+            with transaction():
+                assert in_transaction()
+                assert rename().apply(parameters)
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            give_up()
+        assert fetch_one(BY_NAME, {"key": name_key(ada.name)}).display_name is None
+
+
+def test_a_change_that_is_watched_is_seen_and_happens_once(app: Flask, ada: Bearer) -> None:
+    seen: list[str] = []
+
+    def watch(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    with app.app_context():
+        engine = db.engines[READ]
+        parameters = values(ada)
+        event.listen(engine, "before_cursor_execute", watch)
+        try:
+            assert rename().apply(parameters)
+        finally:
+            event.remove(engine, "before_cursor_execute", watch)
+        with pytest.raises(IntegrityError):
+            rename().apply(parameters)
+    assert len(seen) == (1 if engine.dialect.name == "postgresql" else 0)  # elsewhere the other engine runs the steps
+
+
+def test_a_dead_connection_is_noticed_before_something_is_written(app: Flask, ada: Bearer) -> None:
+    """A restart of the database between two requests fails neither."""
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite has no server that could end a connection")
+        for _ in range(2):
+            assert rename().apply(values(ada))
+        engine = db.engines[READ]
+        pooled = engine.raw_connection()
+        backend = pooled.driver_connection.info.backend_pid
+        pooled.info["keycard.used"] = float("-inf")  # long ago
+        pooled.close()
+        with db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
+        assert rename().apply(values(ada))
+
+
+def test_many_threads_share_a_statement(app: Flask, ada: Bearer) -> None:
+    read, gate = Prepared(BY_NAME), threading.Barrier(8)
+
+    def ask(_: int) -> Any:
+        gate.wait(timeout=30)
+        with app.app_context():
+            return [read.fetch_one({"key": name_key(ada.name)})[0] for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = {each for ids in pool.map(ask, range(8)) for each in ids}
+    assert found == {uuid.UUID(ada.id)}
+
+
+def test_a_statement_that_cannot_run_is_told_as_usual(app: Flask) -> None:
+    with app.app_context(), pytest.raises(DBAPIError):
+        Prepared(select(text("nothing FROM nowhere"))).fetch_one({})
