@@ -132,7 +132,8 @@ def test_sign_ins_that_are_slowed_down_or_turned_away(new_app: Callable[..., Fla
         places.release()
     assert value(text, "keycard_logins_total", outcome="overloaded") == 1
     assert value(text, "keycard_hashes_refused_total", reason="queue_full") == 1
-    assert value(text, "keycard_hashes_waiting") == taken
+    assert value(text, "keycard_hashes_running") == 1
+    assert value(text, "keycard_hashes_waiting") == taken - 1
 
 
 def test_the_outcomes_of_refreshing(counting: Flask) -> None:

@@ -68,7 +68,7 @@ def keycard(environment: Mapping[str, str], *arguments: str) -> str:
 
 
 class Server:
-    """`keycard serve` as a process of its own, from construction to `stop`."""
+    """`keycard serve` as a process of its own, from construction to `stop`. One worker, unless the options say more."""
 
     def __init__(self, environment: Mapping[str, str], *options: str) -> None:
         self.environment = dict(environment)
@@ -85,7 +85,7 @@ class Server:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [KEYCARD, "serve", "--host", "127.0.0.1", "--port", str(self.port), *self._options],
+                [KEYCARD, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1", *self._options],
                 env=self.environment, cwd=self.environment["HOME"], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 CHUNK = 65_536
 COMMIT = b"COMMIT\0"  # the end of the message in which libpq sends it
+CHANGE = b"WITH decided AS"  # a statement that commits by itself
 Forward = Callable[[bytes, socket.socket, threading.Event], bool]
 
 
@@ -79,7 +80,7 @@ class Wire:
         self._close(drain)
 
     def _ask(self, data: bytes, drain: socket.socket, lose: threading.Event) -> bool:
-        if data.endswith(COMMIT):
+        if data.endswith(COMMIT) or CHANGE in data:
             with self._lock:
                 if self._to_lose:
                     self._to_lose -= 1
