@@ -157,9 +157,12 @@ def _is_open(session: Session) -> bool:
 
 
 def one_at_a_time(name: str) -> None:
-    """Let only one transaction of all processes go on from here until its end. On SQLite every transaction is alone anyway."""
+    """Let only one transaction of all processes go on from here until its end.
+
+    On SQLite every transaction is alone, once it has begun, which it does here.
+    """
     session = db.session()
-    if session.get_bind().dialect.name == "postgresql":
+    if session.connection().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
 
 

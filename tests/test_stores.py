@@ -11,9 +11,10 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from api import create_app
-from api.database import db
+from api.database import READ, db, one_at_a_time, transaction
 from tests.actors import PASSWORD, Bearer
 from tests.conftest import POSTGRESQL, Stores
 from tests.contract.recorder import RecordingClient
@@ -173,3 +174,17 @@ def test_a_restart_of_the_database_is_not_seen_by_readers(lost: Flask) -> None:
         close(name)
         reopen(name)
         assert user.refresh().status_code == 200
+
+
+def test_one_at_a_time_is_so_from_the_call_on(app: Flask) -> None:
+    """What is read or taken from the clock after it is not older than what somebody else has just done."""
+    with app.app_context(), transaction():
+        one_at_a_time("a test")
+        with db.engines[READ].connect() as other:
+            if other.dialect.name == "postgresql":
+                assert not other.scalar(text("SELECT pg_try_advisory_lock(hashtext('a test'))"))
+            else:
+                other.exec_driver_sql("PRAGMA busy_timeout=0")
+                with pytest.raises(OperationalError, match="locked"):
+                    other.exec_driver_sql("BEGIN IMMEDIATE")
+                other.exec_driver_sql("PRAGMA busy_timeout=15000")
