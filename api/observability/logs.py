@@ -44,10 +44,6 @@ class _Lines:
 class LineHandler(logging.Handler):
     """Writes what comes from `logging`."""
 
-    def createLock(self) -> None:  # noqa: N802 - the library's name
-        """None is needed."""
-        self.lock = None
-
     def emit(self, record: logging.LogRecord) -> None:
         try:
             write(self.format(record).encode(errors="backslashreplace") + b"\n")
