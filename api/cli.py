@@ -12,6 +12,7 @@ import granian
 from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, with_appcontext
 from flask_migrate import upgrade
+from flask_migrate.cli import db as db_cli
 
 from . import access, admin, keys, machine, openapi, outbox, sessions
 from .accounts import register
@@ -45,7 +46,7 @@ def _create_app() -> Flask:
         app = create_app()
     except ConfigurationError as error:
         raise SystemExit(f"Keycard cannot start:\n{error}") from None
-    for command in (users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
+    for command in (db_cli, users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
         app.cli.add_command(command)  # replaces smorest's own `openapi`
     return app
 
@@ -79,7 +80,7 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
         click.echo("Without KEYCARD_REDIS_URL every process counts its rate limits alone.", err=True)
     _prepare_workers(workers)
     server = granian.Granian(
-        "api:create_app",
+        "api.worker:create_worker",
         address=host,
         port=port,
         interface=granian.constants.Interfaces.WSGI,

@@ -4,16 +4,14 @@ A migration's name says it: `0007_from_0005` are the tables of step 7, on which 
 process can judge tables that were made after it. docs/decisions/0021 says why.
 """
 
-import re
-
-_NAME = re.compile(r"(?P<step>\d{4})(?:_from_(?P<oldest>\d{4}))?")
+from ..migrations import NAME
 
 
 def usable(applied: str, own: str) -> bool:
     """Say whether code whose newest migration is `own` can work on tables whose newest migration is `applied`."""
     if applied == own:
         return True
-    there, here = _NAME.fullmatch(applied), _NAME.fullmatch(own)
+    there, here = NAME.fullmatch(applied), NAME.fullmatch(own)
     if not there or not here or not there["oldest"]:
         return False
     return int(there["oldest"]) <= int(here["step"]) < int(there["step"])

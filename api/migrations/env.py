@@ -1,5 +1,8 @@
 """How Alembic reaches the app's database. Run by `keycard db ...` and, in development, by `keycard serve`."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +13,7 @@ from api.database import UTCDateTime, db
 
 # One migration at a time, whichever instance starts it; the number is arbitrary and ours.
 LOCK = 4_937_205_161
+PAUSE_SECONDS = 0.1
 # While a migration waits for a table, everybody else waits behind it. It gives up sooner than people do, and can be run again.
 LOCK_TIMEOUT = "3s"
 
@@ -21,8 +25,34 @@ def render_item(kind: str, obj: Any, _context: Any) -> Any:
     return False
 
 
-def run() -> None:
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait for as long as another instance migrates, and keep others waiting.
+
+    By a connection of its own and by asking again: CREATE INDEX CONCURRENTLY commits in between, and waits for every transaction
+    that has begun before it, which one that waited for this lock would be.
+    """
+    if db.engine.dialect.name != "postgresql":
+        yield
+        return
     with db.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not connection.scalar(sa.text(f"SELECT pg_try_advisory_lock({LOCK})")):
+            threading.Event().wait(PAUSE_SECONDS)
+        try:
+            yield
+        finally:
+            connection.invalidate()  # which gives the lock back, whatever state the connection is in
+
+
+def be_impatient(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+
+
+def run() -> None:
+    with alone(), db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            sa.event.listen(connection, "begin", be_impatient)
         context.configure(
             connection=connection,
             target_metadata=db.metadata,
@@ -31,10 +61,6 @@ def run() -> None:
             **current_app.extensions["migrate"].configure_args,
         )
         with context.begin_transaction():
-            if connection.dialect.name == "postgresql":
-                # First this lock, for which the second of two instances waits as long as the first one migrates.
-                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             context.run_migrations()
 
 

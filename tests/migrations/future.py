@@ -8,7 +8,7 @@ import alembic.command
 from alembic.script import ScriptDirectory
 from flask import Flask
 
-from api.app import MIGRATIONS
+from api.migrations import FOLDER
 
 FILE = """
 import sqlalchemy as sa
@@ -41,7 +41,7 @@ class Future:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.own = str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
+        self.own = str(ScriptDirectory(str(FOLDER)).get_current_head())
         self.newest = self.own
 
     def add(self, phase: str, upgrade: str, *, oldest: int | None = None) -> str:
@@ -58,5 +58,5 @@ class Future:
         with app.app_context():
             config: Any = app.extensions["migrate"].migrate.get_config()
             config.set_main_option("path_separator", "os")
-            config.set_main_option("version_locations", f"{MIGRATIONS / 'versions'}{os.pathsep}{self.folder}")
+            config.set_main_option("version_locations", f"{FOLDER / 'versions'}{os.pathsep}{self.folder}")
             alembic.command.upgrade(config, revision)

@@ -10,12 +10,12 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from api import create_app
-from api.app import MIGRATIONS
 from api.database import db
+from api.migrations import FOLDER
 from tests.conftest import Stores
 from tests.migrations.changes import Table, breaks, tables
 
-STEPS: list[Script] = list(reversed(list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())))
+STEPS: list[Script] = list(reversed(list(ScriptDirectory(str(FOLDER)).walk_revisions())))
 # Those of before names told on what they run. Nothing that old was released.
 UNNAMED = {"0001", "0002"}
 
@@ -133,4 +133,4 @@ def compared(after: str) -> tuple[dict[str, Table], dict[str, Table]]:
 
 def test_the_template_declares_a_phase() -> None:
     """What `keycard db revision` writes is asked the same question as the others."""
-    assert 'phase = "expand"' in (MIGRATIONS / "script.py.mako").read_text()
+    assert 'phase = "expand"' in (FOLDER / "script.py.mako").read_text()
