@@ -1,7 +1,9 @@
 """The table of contents: what Keycard is made of, in order."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from inspect import iscoroutinefunction
+from typing import Any
 
 from flask import Flask
 from flask_smorest import Blueprint as SmorestBlueprint
@@ -12,22 +14,33 @@ from .accounts.mail import COMPOSERS
 from .accounts.resources import joining, me
 from .admin.resources import blp as administration
 from .config import Settings, load_settings
-from .database import db
 from .discovery.resources import blp as discovery
-from .extensions import cors, migrate
+from .extensions import cors
 from .health import metrics
 from .health.resources import blp as health
 from .http import guards, headers, limits
 from .keys.resources import blp as jwks
+from .migrations import Migrations
 from .openapi import Api
 from .sessions import revocation
 from .sessions.cookies import CookieNames
+from .sessions.door import Door
 from .sessions.principal import find_live
 from .sessions.resources import auth, mine
 from .users import passwords
 
+
+class Keycard(Flask):
+    """Flask, which asks once of each function whether it is a coroutine, not ten times in every request."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return super().ensure_sync(func) if _is_coroutine(getattr(func, "__func__", func)) else func
+
+
+_is_coroutine = lru_cache(maxsize=1024)(iscoroutinefunction)
+
+
 FEATURES = (auth, joining, me, mine, administration, jwks, discovery, health)
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def create_app(settings: Settings | None = None, *, blueprints: Sequence[SmorestBlueprint] = ()) -> Flask:
@@ -37,18 +50,19 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
     Raises ConfigurationError, which names every fault of the settings.
     """
     settings = settings or load_settings()
-    app = Flask("api", instance_path=str(settings.instance))
+    app = Keycard("api", instance_path=str(settings.instance))
     app.config.update(SETTINGS=settings, MAX_CONTENT_LENGTH=settings.max_body_bytes)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # its redirect would be built from the Host header
+    app.wsgi_app = Door(app, settings)  # type: ignore[method-assign]
     if settings.trusted_hops:
         hops = settings.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     cookie_names = CookieNames.of(settings)
     database.init_app(app, settings)
     observability.init_app(app, settings)
-    migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True, compare_type=True)
+    app.extensions["migrate"] = Migrations()
     headers.init_app(app)
     problems.init_app(app)
     guards.init_app(app, cookie_names.access, cookie_names.refresh, find_live)

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError
-from flask import current_app
+from flask import Flask, current_app
 from flask.helpers import get_debug_flag
 from limits import parse_many
 from marshmallow import ValidationError
@@ -321,7 +321,8 @@ class Settings:
 
 def settings() -> Settings:
     """The settings of the current app."""
-    found: Settings = current_app.config["SETTINGS"]
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - in one step, as it is asked often
+    found: Settings = app.config["SETTINGS"]
     return found
 
 

@@ -148,8 +148,8 @@ def transaction() -> Iterator[Session]:
 
 
 def in_transaction() -> bool:
-    """Say whether a `transaction()` is open."""
-    return _is_open(db.session())
+    """Say whether a `transaction()` is open. Makes no session only to look."""
+    return db.session.registry.has() and _is_open(db.session())
 
 
 def _is_open(session: Session) -> bool:

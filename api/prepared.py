@@ -85,18 +85,26 @@ Step = Adding | Update | Delete
 class Change:
     """One write that decides, and others that happen exactly if it touched a row.
 
-    first: an UPDATE with RETURNING. read: a SELECT of one row, of what this change does not touch. All of them take their values
-    from the same parameters.
+    first: an UPDATE or INSERT with RETURNING, or a SELECT that locks the row. read: a SELECT of one row, of what this change does
+    not touch. unless: a SELECT that must find nothing once everything is written, or all of it is undone. All of them take their
+    values from the same parameters.
     """
 
-    def __init__(self, first: Update, *then: Step, read: Select[Any] | None = None) -> None:
-        self._first, self._read = first, read
+    def __init__(
+        self,
+        first: Update | Insert | Select[Any],
+        *then: Step,
+        read: Select[Any] | None = None,
+        unless: Select[Any] | None = None,
+    ) -> None:
+        self._first, self._read, self._unless = first, read, unless
         self._then = [each.insert() if isinstance(each, Adding) else each for each in then]
         self._joined = _join(first, then, read)
         self._at_once = Prepared(self._joined)
+        self._in_the_way = Prepared(unless) if unless is not None else None
 
     def apply(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        """Make the change; return what `first` returns and what `read` reads, or None if there was nothing to change.
+        """Make the change; return what `first` returns and what `read` reads, or None if nothing was changed.
 
         Inside a `transaction()` it is part of that.
         """
@@ -104,26 +112,51 @@ class Change:
         if engine.dialect.name != "postgresql" or in_transaction():
             return self._step_by_step(parameters)
         if _is_watched(engine):
+            if self._unless is not None:
+                return self._step_by_step(parameters)
             with engine.connect() as connection:
                 return connection.execute(self._joined, parameters).one_or_none()
         try:
             with _taken(_living(engine)) as pooled:
-                return self._at_once.on(pooled, engine.dialect, parameters)
+                if self._in_the_way is None:
+                    return self._at_once.on(pooled, engine.dialect, parameters)
+                return self._together(pooled, engine.dialect, parameters, self._in_the_way)
         except engine.dialect.loaded_dbapi.Error as error:
             raise _as_usual(error, engine) from error
 
+    def _together(
+        self, pooled: PoolProxiedConnection, dialect: Dialect, parameters: Mapping[str, Any], in_the_way: Prepared
+    ) -> Sequence[Any] | None:
+        """A statement of its own asks what is in the way: the first one may have waited, and does not see for whom."""
+        connection: Any = pooled.dbapi_connection
+        with connection.transaction() as both:
+            found = self._at_once.on(pooled, dialect, parameters)
+            if in_the_way.on(pooled, dialect, parameters) is not None:
+                found = None
+                raise dialect.loaded_dbapi.Rollback(both)
+        return found
+
     def _step_by_step(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        with transaction() as session:
-            database = session.connection()
-            decided = database.execute(self._first, parameters).one_or_none()
-            if decided is None:
-                return None
-            for each in self._then:
-                database.execute(each, parameters)
-            return [*decided, *(database.execute(self._read, parameters).one() if self._read is not None else ())]
+        try:
+            with transaction() as session:
+                database = session.connection()
+                decided = database.execute(self._first, parameters).one_or_none()
+                if decided is None:
+                    return None
+                for each in self._then:
+                    database.execute(each, parameters)
+                if self._unless is not None and database.execute(self._unless, parameters).one_or_none():
+                    raise _UndoneError
+                return [*decided, *(database.execute(self._read, parameters).one() if self._read is not None else ())]
+        except _UndoneError:
+            return None
 
 
-def _join(first: Update, then: Sequence[Step], read: Select[Any] | None) -> Select[Any]:
+class _UndoneError(Exception):
+    """Something is in the way of a change."""
+
+
+def _join(first: Update | Insert | Select[Any], then: Sequence[Step], read: Select[Any] | None) -> Select[Any]:
     """The same as one statement, of which PostgreSQL runs all or nothing."""
     decided = first.cte("decided")
     happened = exists(select(literal(1)).select_from(decided))
@@ -182,7 +215,7 @@ class _Compiled:
         self._text = expanded.statement
         self._constants = {name: value for name, value in expanded.parameters.items() if name not in parameters}
         self._order = expanded.positiontup
-        kinds = {name: compiled.binds[name].type.dialect_impl(dialect) for name in parameters}
+        kinds = {name: compiled.binds[name].type.dialect_impl(dialect) for name in parameters if name in compiled.binds}
         self._bind = [(name, kind.bind_processor(dialect)) for name, kind in kinds.items()]
         columns = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
         results = [kind.result_processor(dialect, None) for kind in columns]

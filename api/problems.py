@@ -21,6 +21,8 @@ REALM = 'Bearer realm="keycard"'
 DATABASE_FAILED = "keycard.database_failed"
 REGISTRY: dict[str, type["Problem"]] = {}
 
+_HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
 logger = logging.getLogger("keycard")
 
 
@@ -83,12 +85,16 @@ class Problem(HTTPException):
         return headers
 
     def get_body(self, *args: Any, **kwargs: Any) -> str:
+        return self.body(request_id())
+
+    def body(self, request_id: str) -> str:
+        """The answer to a request of this id."""
         body: dict[str, Any] = {
             "type": self.type_uri(),
             "title": self.title,
             "status": self.status,
             "detail": self.description,
-            "request_id": request_id(),
+            "request_id": request_id,
             **self.members,
         }
         if self.errors:
@@ -197,10 +203,15 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 def request_id() -> str:
     """The id of this request: the caller's `X-Request-ID` where it is harmless, else a new one."""
-    if "request_id" not in g:
-        sent = request.headers.get("X-Request-ID", "")
-        g.request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else secrets.token_hex(16)
-    return str(g.request_id)
+    found: str | None = g.get("request_id")
+    if found is None:
+        found = g.request_id = request_id_of(request.headers.get("X-Request-ID", ""))
+    return found
+
+
+def request_id_of(sent: str) -> str:
+    """The id of a request with this `X-Request-ID`."""
+    return sent if _HARMLESS.fullmatch(sent) else secrets.token_hex(16)
 
 
 def init_app(app: Flask) -> None:

@@ -27,6 +27,7 @@ from api.database import db
 from api.sessions import refresh
 from tests.actors import Bearer, Browser, Hybrid
 from tests.contract.recorder import RecordingClient
+from tests.outbox.mail_server import MailServer
 
 pytest_plugins = ["tests.contract.reached"]
 POSTGRESQL = os.environ.get("KEYCARD_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -117,6 +118,13 @@ def new_stores(store_name: str, request: pytest.FixtureRequest, tmp_path_factory
     make: Callable[[], str] = request.getfixturevalue("new_postgresql")
     url: str = request.getfixturevalue("redis_url")
     return lambda: Stores("postgresql", make(), url)
+
+
+@pytest.fixture(scope="module")
+def mail() -> Iterator[MailServer]:
+    """A real SMTP server, which keeps what it takes."""
+    with MailServer().running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -106,6 +106,28 @@ def test_a_change_that_breaks_a_constraint_does_nothing(app: Flask, ada: Bearer)
         assert rename().apply(values(ada))  # the connection is good again
 
 
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_is_in_the_way_undoes_a_change(app: Flask, ada: Bearer, *, watched: bool) -> None:
+    """It is looked for when everything is written; where there is nothing, all of it stays."""
+    named = select(User.id).where(User.display_name == bindparam("forbidden"))
+    renamed = update(User).where(User.username_key == bindparam("key")).values(display_name=bindparam("wanted"))
+    change = Change(renamed.returning(User.id), Adding(User, COLUMNS), unless=named)
+    with app.app_context():
+        engine = db.engines[READ]
+        if watched:
+            event.listen(engine, "before_cursor_execute", print)
+        try:
+            parameters = values(ada, wanted=f"Lady {ada.name}", forbidden=f"Lady {ada.name}")
+            assert change.apply(parameters) is None
+            assert fetch_one(BY_NAME, {"key": name_key(ada.name)}).display_name is None
+            assert fetch_one(BY_NAME, {"key": parameters["new_username_key"]}) is None
+            assert change.apply({**parameters, "forbidden": "Lord"})
+        finally:
+            if watched:
+                event.remove(engine, "before_cursor_execute", print)
+        assert fetch_one(BY_NAME, {"key": parameters["new_username_key"]})
+
+
 def test_a_change_inside_a_transaction_is_part_of_it(app: Flask, ada: Bearer) -> None:
     with app.app_context():
         parameters = values(ada)

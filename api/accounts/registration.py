@@ -1,9 +1,13 @@
 """Creating an account."""
 
+from functools import lru_cache
+
+from sqlalchemy.exc import IntegrityError
+
 from .. import access, audit, outbox, users
-from ..access import Identity
-from ..database import transaction
-from ..users import UsernameTaken
+from ..access import Identity, UserRole
+from ..prepared import Adding, Change
+from ..users import ACTIVE, UsernameTaken
 
 
 def register(
@@ -20,16 +24,26 @@ def register(
     Raises UsernameTaken and PasswordRefused.
     """
     users.check_policy(password, username, pointer="/password")
+    taken = UsernameTaken(errors=[{"pointer": "/username", "detail": "Taken."}])
     if users.find_credentials(username):
-        # Usernames are public, so this saves a hash; the unique constraint still decides.
-        raise UsernameTaken(errors=[{"pointer": "/username", "detail": "Taken."}])
-    password_hash = users.hasher().hash(password)
-    with transaction() as database:
-        user = users.create(username=username, password_hash=password_hash, email=email, display_name=display_name)
-        for role in roles:
-            access.grant(user.id, role)
-        audit.record("registered", user.id, actor_id=user.id)
-        if email:
-            outbox.enqueue("verify_email", email, user_id=user.id)
-        database.flush()
-        return Identity.of(database.execute(access.identities().where(users.User.id == user.id)).one())
+        raise taken  # usernames are public, so this saves a hash; the unique constraint still decides
+    user = users.new(username=username, password_hash=users.hasher().hash(password), email=email, display_name=display_name)
+    event = audit.event("registered")
+    mail = outbox.mail("verify_email", email) if email else {}
+    given = {f"role_{number}": role for number, role in enumerate(roles)}
+    try:
+        added = _joining(len(roles), mailed=bool(email)).apply({**user, **event, **mail, **given})
+    except IntegrityError:
+        raise taken from None
+    if added is None:
+        raise taken
+    now = event["event_created_at"]
+    return Identity(user["sub"], username, display_name, email, None, ACTIVE, None, None, 0, 1, now, now, tuple(sorted(roles)))
+
+
+@lru_cache
+def _joining(roles: int, *, mailed: bool) -> Change:
+    """A person with so many roles; mailed: with a mail that proves their address."""
+    held = [Adding(UserRole, {"user_id": "sub", "role": f"role_{number}"}) for number in range(roles)]
+    mail = [outbox.enqueueing] if mailed else []
+    return Change(users.adding, *held, *mail, audit.recording(subject_id="sub", actor_id="sub"), unless=users.buried)

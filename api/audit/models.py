@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Index, String, Uuid
+from sqlalchemy import Index, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .. import clock
@@ -61,4 +61,11 @@ class AuditEvent(Base):
         Index("ix_audit_events_created_at_id", "created_at", "id"),
         Index("ix_audit_events_subject_id_created_at_id", "subject_id", "created_at", "id"),
         Index("ix_audit_events_type_created_at_id", "type", "created_at", "id"),
+        # Of the few that somebody did to another's account: an index on everything would cost at each refresh.
+        Index(
+            "ix_audit_events_by_others",
+            "actor_id",
+            postgresql_where=text("actor_id IS NOT NULL AND actor_id IS DISTINCT FROM subject_id"),
+            sqlite_where=text("actor_id IS NOT NULL AND actor_id IS NOT subject_id"),
+        ),
     )

@@ -15,7 +15,7 @@ from copy import deepcopy
 from typing import Any, TypeVar
 
 import flask_smorest
-from flask import Response, current_app, request
+from flask import Request, Response, current_app, request
 
 from ..problems import (
     MEDIA_TYPE,
@@ -62,7 +62,8 @@ class Blueprint(flask_smorest.Blueprint):
 
         example: of the body, where its members' own examples do not go together.
         """
-        decorate: Callable[[F], F] = super().arguments(schema, location=location, example=example)
+        # An instance: webargs would make one of a class in every request.
+        decorate: Callable[[F], F] = super().arguments(schema(), location=location, example=example)
         return decorate
 
     def response(
@@ -121,30 +122,40 @@ class Blueprint(flask_smorest.Blueprint):
         super().register_views_in_doc(api, app, spec, name=name, parameters=parameters)
 
 
-def _declared() -> Mapping[str, Any]:
-    """The declaration of the operation that this request calls; HEAD is answered by GET."""
-    view: Any = current_app.view_functions[request.endpoint or ""]
+def _declared(called: Request) -> Mapping[str, Any]:
+    """The declaration of the operation that a request calls; HEAD is answered by GET."""
+    view: Any = current_app.view_functions[called.endpoint or ""]
     if hasattr(view, "view_class"):
-        view = getattr(view.view_class, "get" if request.method == "HEAD" else request.method.lower())
+        view = getattr(view.view_class, "get" if called.method == "HEAD" else called.method.lower())
     found: Mapping[str, Any] = view._apidoc  # noqa: SLF001
+    return found
+
+
+def _called() -> Request:
+    """The request itself: every use of `request` would look for it again."""
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     return found
 
 
 def _enforce() -> None:
     """Judge the credentials, then count, and only then let the body be read."""
-    if request.method == "OPTIONS":
+    called = _called()
+    if called.method == "OPTIONS":
         return
-    declared = _declared()
+    declared = _declared(called)
     security: Security = declared["operation"][1]
-    guards.authenticate(security)
-    limits.count(_limit_of(declared, request.method))
+    guards.authenticate(security, called)
+    limits.count(_limit_of(declared, called.method))
     if "conditional" in declared:
         preconditions.demand()
 
 
 def _add_declared_headers(response: Response) -> Response:
-    if request.method != "OPTIONS" and response.status_code == 200 and "cached" in _declared():
-        response.headers["Cache-Control"] = _cache_control(_declared())
+    called = _called()
+    if called.method != "OPTIONS" and response.status_code == 200:
+        declared = _declared(called)
+        if "cached" in declared:
+            response.headers["Cache-Control"] = _cache_control(declared)
     return response
 
 

@@ -1,6 +1,7 @@
 """What a request says of where it comes from."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import has_request_context, request
@@ -8,6 +9,7 @@ from flask import has_request_context, request
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 
+@lru_cache(maxsize=1024)
 def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
     """Read an address as proxies write them: with a port, in brackets, or IPv4 in IPv6. None if it is none."""
     match = _WITH_PORT.fullmatch(text or "")
@@ -18,6 +20,7 @@ def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
     return getattr(found, "ipv4_mapped", None) or found
 
 
+@lru_cache(maxsize=1024)
 def network_of(text: str | None, *, ipv4_prefix: int) -> str:
     """The network of an address: of IPv6 the /64, which is what one customer gets; `unknown` for no address."""
     found = parse_address(text)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g
 from flask_jwt_extended import get_jwt
 from flask_jwt_extended.exceptions import CSRFError
 from jwt import ExpiredSignatureError, PyJWTError
@@ -198,17 +198,17 @@ class _Credential:
     location: str
 
 
-def authenticate(security: Security) -> None:
-    """Let the request pass or raise; afterwards `current_user` and `get_jwt()` know the caller."""
+def authenticate(security: Security, called: Request) -> None:
+    """Let a request pass or raise; afterwards `current_user` and `get_jwt()` know the caller."""
     if not security.tokens:
         return
-    found = _credential(security)
+    found = _credential(security, called)
     if found is None:
         if not security.optional:
             raise Unauthenticated
         _remember(None, {}, {}, None)
         return
-    header, claims = _verified(found)
+    header, claims = _verified(found, called)
     if found.kind and claims["type"] != found.kind:
         raise InvalidToken
     if security.fresh and (claims["fresh"] is False or claims["fresh"] < clock.now().timestamp()):
@@ -221,10 +221,10 @@ def authenticate(security: Security) -> None:
     _remember(found.location, header, claims, caller)
 
 
-def _verified(credential: _Credential) -> tuple[dict[str, Any], dict[str, Any]]:
+def _verified(credential: _Credential, called: Request) -> tuple[dict[str, Any], dict[str, Any]]:
     csrf = None
-    if credential.location == "cookies" and request.method in CSRF_METHODS:
-        csrf = request.headers.get(CSRF_HEADER)
+    if credential.location == "cookies" and called.method in CSRF_METHODS:
+        csrf = called.headers.get(CSRF_HEADER)
         if not csrf:
             raise CsrfFailed
     try:
@@ -247,13 +247,14 @@ def _remember(location: str | None, header: dict[str, Any], claims: dict[str, An
     context._jwt_extended_jwt_user = {"loaded_user": caller}  # noqa: SLF001
 
 
-def _credential(security: Security) -> _Credential | None:
+def _credential(security: Security, called: Request) -> _Credential | None:
     """Find the one credential."""
-    header = request.headers.get("Authorization")
+    header = called.headers.get("Authorization")
     names = _guard().cookies
-    cookies = [kind for kind in security.tokens if request.cookies.get(names[kind])]
+    sent = called.cookies if "HTTP_COOKIE" in called.environ else {}
+    cookies = [kind for kind in security.tokens if sent.get(names[kind])]
     if header is None:
-        return _Credential(request.cookies[names[cookies[0]]], cookies[0], "cookies") if cookies else None
+        return _Credential(sent[names[cookies[0]]], cookies[0], "cookies") if cookies else None
     # A browser in hybrid delivery cannot keep its refresh cookie from travelling beside the access token,
     # so on logout that cookie does not count as a second credential.
     if "access" in cookies or (cookies and security.tokens == ("refresh",)):

@@ -2,7 +2,7 @@
 
 from flask import Flask, Response
 
-from ..config import settings
+from ..config import Settings, settings
 from ..problems import request_id
 
 API_CSP = "default-src 'none'; frame-ancestors 'none'"
@@ -15,6 +15,11 @@ ALWAYS = (
 SECURE = (*ALWAYS, ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
 
 
+def always(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """What every answer carries unless its view says otherwise."""
+    return SECURE if settings.production else ALWAYS
+
+
 def init_app(app: Flask) -> None:
     """Add the headers after every request; a view that sets one itself keeps it."""
     app.after_request(_complete)
@@ -22,9 +27,9 @@ def init_app(app: Flask) -> None:
 
 def _complete(response: Response) -> Response:
     headers = response.headers
-    present = {name.lower() for name in headers.keys()}  # noqa: SIM118 - iterating yields pairs
+    present = {name.lower() for name, _ in headers}
     headers.add("X-Request-ID", request_id())
-    for name, value in SECURE if settings().production else ALWAYS:
+    for name, value in always(settings()):
         if name.lower() not in present:
             headers.add(name, value)  # `setdefault` searches three times, and raises to find nothing
     if response.status_code == 202:

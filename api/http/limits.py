@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 from flask_jwt_extended import get_jwt
 from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
 from limits import RateLimitItem, parse
@@ -109,6 +109,10 @@ def init_app(app: Flask, settings: Settings) -> None:
         in_memory_fallback_enabled=bool(settings.redis_url),
         key_prefix="keycard",
     )
+    # What it does before and after every request is for routes that it decorates; ours say themselves what counts, and when.
+    every: tuple[Any, ...] = (app.before_request_funcs, app.after_request_funcs)
+    for hooks in every:
+        hooks[None] = [each for each in hooks[None] if not _is_of(limiter, each)]
     app.extensions[EXTENSION] = {limit.name: _check(limiter, limit, settings) for limit in TABLE}
     app.extensions["keycard.limiter"] = limiter
     if settings.redis_url:
@@ -123,6 +127,11 @@ def init_app(app: Flask, settings: Settings) -> None:
         )
     app.register_error_handler(RateLimitExceeded, _too_many)
     app.after_request(_add_headers)
+
+
+def _is_of(limiter: Limiter, hook: Any) -> bool:
+    """Whether a hook is a method of it, or a partial of one."""
+    return getattr(hook, "__self__", None) is limiter or limiter in getattr(hook, "args", ())
 
 
 def _check(limiter: Limiter, limit: Limit, settings: Settings) -> Callable[[], None]:
@@ -144,6 +153,7 @@ def count(limit: Limit) -> None:
     """
     if not (limit.rates and settings().ratelimit_enabled):
         return
+    g.limited = True
     try:
         current_app.extensions[EXTENSION][limit.name]()
     except RateLimitExceeded:
@@ -154,7 +164,7 @@ def count(limit: Limit) -> None:
 
 def _current() -> list[RequestLimit]:
     limiter: Limiter = current_app.extensions["keycard.limiter"]
-    return limiter.current_limits if limiter.enabled else []
+    return limiter.current_limits if "limited" in g else []
 
 
 def _too_many(_: RateLimitExceeded) -> Response:

@@ -8,7 +8,7 @@ from .delivery import deliver_due
 from .message import Composer, Message
 from .models import OutgoingEmail
 from .purge import purge_mail
-from .queue import drop_all, enqueue, sent_since, waiting
+from .queue import drop_all, enqueue, enqueueing, mail, sent_since, waiting
 from .templating import link, render
 from .worker import run_worker, worker
 
@@ -19,7 +19,9 @@ __all__ = [
     "deliver_due",
     "drop_all",
     "enqueue",
+    "enqueueing",
     "link",
+    "mail",
     "purge_mail",
     "render",
     "run_worker",

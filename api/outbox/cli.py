@@ -5,7 +5,7 @@ import uuid
 import click
 from flask import current_app
 from flask.cli import AppGroup
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, literal_column, or_, select, update
 
 from .. import clock
 from ..database import fetch_all, transaction
@@ -24,7 +24,7 @@ def work() -> None:
 @mail_cli.command("list")
 def list_() -> None:
     """List the mail that waits or was given up, oldest first."""
-    unsent = select(OutgoingEmail.__table__).where(OutgoingEmail.status.in_((PENDING, DEAD)))
+    unsent = select(OutgoingEmail.__table__).where(or_(_is(PENDING), _is(DEAD)))
     for mail in fetch_all(unsent.order_by(OutgoingEmail.created_at)):
         due = f"due {mail.next_attempt_at.isoformat(timespec='seconds')}" if mail.status == PENDING else DEAD
         asked = mail.created_at.isoformat(timespec="seconds")
@@ -44,8 +44,13 @@ def retry(mail_id: uuid.UUID | None, *, everything: bool) -> None:
     which = [] if everything else [OutgoingEmail.id == mail_id]
     anew = {"status": PENDING, "attempts": 0, "next_attempt_at": clock.now(), "finished_at": None}
     with transaction() as session:
-        again = update(OutgoingEmail).where(OutgoingEmail.status == DEAD, *which).values(**anew)
+        again = update(OutgoingEmail).where(_is(DEAD), *which).values(**anew)
         ids = session.scalars(again.returning(OutgoingEmail.id)).all()
     if not ids and not everything:
         raise click.ClickException("No mail with this ID was given up; `keycard mail list` shows what there is.")
     click.echo(f"{len(ids)} mails will be tried again.")
+
+
+def _is(status: str) -> ColumnElement[bool]:
+    """A literal, and not a parameter, is what makes the databases see that a partial index fits."""
+    return OutgoingEmail.status == literal_column(f"'{status}'")

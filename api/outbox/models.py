@@ -41,6 +41,12 @@ class OutgoingEmail(Base):
             postgresql_where=text("status = 'pending'"),
             sqlite_where=text("status = 'pending'"),
         ),
+        Index(
+            "ix_outgoing_emails_dead",
+            "created_at",
+            postgresql_where=text("status = 'dead'"),
+            sqlite_where=text("status = 'dead'"),
+        ),
         Index("ix_outgoing_emails_finished_at", "finished_at"),
         Index("ix_outgoing_emails_user_id", "user_id"),
     )

@@ -22,11 +22,12 @@ def purge_mail() -> Iterator[int]:
     """
     while True:
         now = clock.now()
-        done = and_(OutgoingEmail.status.in_((SENT, DROPPED)), OutgoingEmail.finished_at < now - KEEP)
         dead = and_(OutgoingEmail.status == DEAD, OutgoingEmail.finished_at < now - KEEP_DEAD)
+        old = and_(OutgoingEmail.finished_at < now - KEEP, or_(OutgoingEmail.status.in_((SENT, DROPPED)), dead))
         with transaction() as session:
-            ids = session.scalars(select(OutgoingEmail.id).where(or_(done, dead)).limit(BATCH)).all()
-            gone: Any = session.execute(delete(OutgoingEmail).where(OutgoingEmail.id.in_(ids), or_(done, dead)))
+            # Ordered, so that each batch begins in the index and not with the first row of the table.
+            ids = session.scalars(select(OutgoingEmail.id).where(old).order_by(OutgoingEmail.finished_at).limit(BATCH)).all()
+            gone: Any = session.execute(delete(OutgoingEmail).where(OutgoingEmail.id.in_(ids), old))
         if not ids:
             return
         yield int(gone.rowcount)

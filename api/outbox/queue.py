@@ -2,11 +2,13 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, literal_column, select, update
 
 from .. import clock
 from ..database import fetch_all, transaction
+from ..prepared import Adding
 from .models import DEAD, DROPPED, PENDING, SENT, OutgoingEmail
 
 
@@ -14,6 +16,25 @@ def enqueue(kind: str, recipient: str, *, user_id: uuid.UUID | None = None) -> N
     """Ask for a mail in the caller's transaction: it leaves if that commits, and never if it is rolled back."""
     with transaction() as session:
         session.add(OutgoingEmail(kind=kind, recipient=recipient, user_id=user_id))
+
+
+# The same as a step of a Change, with the parameters that `mail` makes, `sub` and `event_created_at`.
+enqueueing = Adding(
+    OutgoingEmail,
+    {name: f"mail_{name}" for name in ("id", "kind", "recipient", "status", "attempts")}
+    | {"user_id": "sub", "next_attempt_at": "event_created_at", "created_at": "event_created_at"},
+)
+
+
+def mail(kind: str, recipient: str) -> dict[str, Any]:
+    """The parameters of `enqueueing`."""
+    return {
+        "mail_id": uuid.uuid4(),
+        "mail_kind": kind,
+        "mail_recipient": recipient,
+        "mail_status": PENDING,
+        "mail_attempts": 0,
+    }
 
 
 def waiting() -> int:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
@@ -29,6 +28,8 @@ def worker(composers: Mapping[str, Composer]) -> Iterator[None]:
 
     At its end the mail that is being sent is waited for; others wait for the next worker.
     """
+    from apscheduler.schedulers.background import BackgroundScheduler  # only one process needs it
+
     rounds = _Rounds(current_app._get_current_object(), composers)  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
     # It warns each second while a round takes longer than that; what can go wrong in a round, the round itself tells.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

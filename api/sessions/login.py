@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from .. import audit, clock, users
 from ..access import Identity, identities
@@ -13,7 +13,7 @@ from ..config import settings
 from ..database import transaction
 from ..http.guards import TokenRevoked
 from ..observability import metrics, requests
-from ..prepared import Adding, Change
+from ..prepared import Adding, Change, Step
 from ..problems import Problem, ServiceUnavailable, TooManyRequests
 from ..users import User, active_at
 from . import protection
@@ -75,16 +75,16 @@ def _sign_in(name: str, password: str, delivery: str) -> TokenPair:
             if users.lock(found.id):
                 audit.record("sign_in_failed", found.id, detail="suspended")
         raise users.AccountSuspended
-    rehashed = users.hasher().hash(password) if users.hasher().is_outdated(found.password_hash) else found.password_hash
-    parameters = _parameters(found, rehashed, account, delivery)
-    opened = _open.apply(parameters)
+    rehashed = {"new_hash": users.hasher().hash(password)} if users.hasher().is_outdated(found.password_hash) else {}
+    parameters = {**_parameters(found, account, delivery), **rehashed}
+    opened = (_open_anew if rehashed else _open).apply(parameters)
     if opened is None:
         raise _OvertakenError
     requests.signed_in(found.id, parameters["sid"])
     return issue(Family(*(parameters[name] for name in _FAMILY)), Identity.of(opened[1:]), fresh=True)
 
 
-def _parameters(found: users.Credentials, rehashed: str, account: str, delivery: str) -> dict[str, Any]:
+def _parameters(found: users.Credentials, account: str, delivery: str) -> dict[str, Any]:
     event = audit.event("signed_in")
     now = event["event_created_at"]
     return {
@@ -92,7 +92,6 @@ def _parameters(found: users.Credentials, rehashed: str, account: str, delivery:
         "sub": found.id,
         "known_hash": found.password_hash,
         "known_epoch": found.epoch,
-        "new_hash": rehashed,
         "sid": uuid.uuid4(),
         "jti": uuid.uuid4(),
         "csrf": secrets.token_urlsafe(24),
@@ -107,16 +106,13 @@ def _parameters(found: users.Credentials, rehashed: str, account: str, delivery:
 # lock it takes makes "revoke everything" wait until this session can be seen, and ended, too.
 _now = bindparam("event_created_at", type_=Session.expires_at.type)
 _FAMILY = ("sid", "jti", "form", "csrf", "event_created_at", "event_created_at", "session_until")
-_open = Change(
-    update(User)
-    .where(
-        User.id == bindparam("sub"),
-        User.password_hash == bindparam("known_hash"),
-        User.epoch == bindparam("known_epoch"),
-        active_at(_now),
-    )
-    .values(password_hash=bindparam("new_hash"))
-    .returning(User.id.label("sub")),
+_right = (
+    User.id == bindparam("sub"),
+    User.password_hash == bindparam("known_hash"),
+    User.epoch == bindparam("known_epoch"),
+    active_at(_now),
+)
+_steps: tuple[Step, ...] = (
     Adding(
         Session,
         {
@@ -135,7 +131,12 @@ _open = Change(
     ),
     protection.forget_ours,
     audit.recording(subject_id="sub", actor_id="sub", session_id="sid", detail="form"),
-    read=identities().where(User.id == bindparam("sub")),
+)
+_owner = identities().where(User.id == bindparam("sub"))
+# The row is locked as an UPDATE would lock it, and not written: a new version of it would have to be entered into every index.
+_open = Change(select(User.id.label("sub")).where(*_right).with_for_update(key_share=True), *_steps, read=_owner)
+_open_anew = Change(
+    update(User).where(*_right).values(password_hash=bindparam("new_hash")).returning(User.id.label("sub")), *_steps, read=_owner
 )
 
 

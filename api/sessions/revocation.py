@@ -39,6 +39,16 @@ if tonumber(redis.call('get', KEYS[1]) or '-1') <= tonumber(ARGV[1]) then
 end
 """
 COMPLETE = PREFIX + "complete"
+# A rebuild is written in batches, between which Redis answers others. Where its first key is still there, nothing was lost.
+FINISH = """
+if redis.call('del', KEYS[1]) == 1 then
+    redis.call('set', KEYS[2], 1)
+    return 1
+end
+return 0
+"""
+BATCH = 1000
+MARK_SECONDS = 600
 TIMEOUT_SECONDS = 0.25
 # After a failure Redis is left alone for a moment, so that a dead one does not slow every sign-out down.
 PAUSE_SECONDS = 2.0
@@ -102,9 +112,10 @@ class Mirror:
             self._stale = True
             return False
         try:
-            pipe = self._redis.pipeline().exists(COMPLETE)
+            pipe = self._redis.pipeline(transaction=False)
             put(pipe)
-            complete, *_ = pipe.execute()
+            pipe.exists(COMPLETE)  # last: a Redis that is emptied in between is noticed
+            *_, complete = pipe.execute()
             if self._stale or not complete:
                 self._rebuild()
         except (redis.RedisError, SQLAlchemyError) as error:
@@ -122,27 +133,32 @@ class Mirror:
         sessions = fetch_all(select(*columns).where(Session.ended_at.is_not(None), Session.access_expires_at > now))
         recent = User.epoch_changed_at > now - self._access_lifetime
         users = fetch_all(select(User.id, User.epoch, User.epoch_changed_at).where(recent))
-        pipe = self._redis.pipeline()
-        self._put_sessions(pipe, sessions)
-        self._put_users(pipe, users)
-        pipe.set(COMPLETE, 1)
-        pipe.execute()
+        mark = f"{PREFIX}building:{uuid.uuid4()}"
+        self._redis.set(mark, 1, ex=MARK_SECONDS)
+        for put, rows in ((self._put_sessions, sessions), (self._put_users, users)):
+            for start in range(0, len(rows), BATCH):
+                pipe = self._redis.pipeline(transaction=False)
+                put(pipe, rows[start : start + BATCH])
+                pipe.execute()
+        if not self._redis.eval(FINISH, 2, mark, COMPLETE):
+            raise redis.RedisError("emptied while it was rebuilt")
         logger.info("revocation mirror rebuilt: %s sessions, %s users", len(sessions), len(users))
 
     def _put_sessions(self, pipe: Any, sessions: Iterable[Any]) -> None:
         for session_id, access_expires_at in sessions:
-            self._put(pipe, f"{PREFIX}sid:{session_id}", 1, access_expires_at)
+            left = _milliseconds_left(access_expires_at)
+            if left > 0:
+                pipe.set(f"{PREFIX}sid:{session_id}", 1, px=left)
 
     def _put_users(self, pipe: Any, users: Iterable[Any]) -> None:
         for user_id, epoch, changed_at in users:
-            if changed_at:
-                self._put(pipe, f"{PREFIX}sub:{user_id}", epoch, changed_at + self._access_lifetime)
+            left = _milliseconds_left(changed_at + self._access_lifetime) if changed_at else 0
+            if left > 0:
+                pipe.eval(PUT, 1, f"{PREFIX}sub:{user_id}", epoch, left)
 
-    @staticmethod
-    def _put(pipe: Any, key: str, value: int, until: datetime) -> None:
-        remaining = int((until - clock.now()).total_seconds() * 1000)
-        if remaining > 0:
-            pipe.eval(PUT, 1, key, value, remaining)
+
+def _milliseconds_left(until: datetime) -> int:
+    return int((until - clock.now()).total_seconds() * 1000)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -61,7 +61,16 @@ class User(Base):
             postgresql_where=text("email_verified_at IS NOT NULL"),
             sqlite_where=text("email_verified_at IS NOT NULL"),
         ),
-        Index("ix_users_email_key", "email_key"),
+        # For finding by the beginning: LIKE uses these whatever the collation of the database.
+        Index("ix_users_username_key_prefix", "username_key", postgresql_ops={"username_key": "text_pattern_ops"}),
+        Index("ix_users_email_key_prefix", "email_key", postgresql_ops={"email_key": "text_pattern_ops"}),
+        Index(
+            "ix_users_suspended_created_at_id",
+            "created_at",
+            "id",
+            postgresql_where=text("status <> 'active' AND deleted_at IS NULL"),
+            sqlite_where=text("status <> 'active' AND deleted_at IS NULL"),
+        ),
         Index(
             "ix_users_epoch_changed_at",
             "epoch_changed_at",

@@ -6,9 +6,10 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TypeVar
 
@@ -93,10 +94,8 @@ def check_policy(password: str, username: str, *, pointer: str) -> None:
 
 @lru_cache(maxsize=1)
 def _common_passwords() -> frozenset[str]:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
-    # Shorter ones are refused for their length.
-    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= CLASSIC.min_length)
+    """Those of zxcvbn's list that are not too short anyway. Loading the library takes 13 MB in every worker."""
+    return frozenset((Path(__file__).parent / "static" / "common_passwords.txt").read_text(encoding="utf-8").splitlines())
 
 
 class Hasher:
@@ -110,10 +109,21 @@ class Hasher:
         # Verified when there is no such account, so that the answer takes the same time as for one. It is no hash of anything.
         self._nobody = _unmatchable(settings.argon2)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more hash could at least wait now."""
+        return self._places._value > 0  # noqa: SLF001 - the only way to ask
+
     def expect_room(self) -> None:
         """Raise ServiceUnavailable if no hash could even wait now, before anything else is done for it."""
-        if not self._places._value:  # noqa: SLF001 - the only way to ask
-            raise _too_many("queue_full")
+        if not self.has_room:
+            raise self.too_many("queue_full")
+
+    @staticmethod
+    def too_many(reason: str) -> ServiceUnavailable:
+        """Count somebody who is turned away, and return what to tell them."""
+        metrics.count(metrics.HASHES_REFUSED, reason)
+        return ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
 
     def hash(self, password: str) -> str:
         """Return the encoded hash. Raises ServiceUnavailable when every slot stays busy."""
@@ -150,13 +160,15 @@ class Hasher:
     def _in_turn(self, work: Callable[[], T]) -> T:
         """Do it in one of the threads of the pool. The caller waits without a core, and without a place if there is none."""
         if not self._places.acquire(blocking=False):
-            raise _too_many("queue_full")
+            raise self.too_many("queue_full")
         try:
             waiting = self._pool.submit(work)
-            wait([waiting], timeout=QUEUE_SECONDS)
-            if waiting.cancel():  # it has not begun
-                raise _too_many("waited_too_long")
-            return waiting.result()
+            try:
+                return waiting.result(timeout=QUEUE_SECONDS)
+            except TimeoutError:
+                if waiting.cancel():  # it has not begun
+                    raise self.too_many("waited_too_long") from None
+                return waiting.result()
         finally:
             self._places.release()
 
@@ -170,11 +182,6 @@ def _step_aside() -> None:
 def _unmatchable(argon2: Argon2) -> str:
     salt, digest = (base64.b64encode(os.urandom(length)).decode().rstrip("=") for length in (16, 32))
     return f"$argon2id$v=19$m={argon2.memory_cost},t={argon2.time_cost},p={argon2.parallelism}${salt}${digest}"
-
-
-def _too_many(reason: str) -> ServiceUnavailable:
-    metrics.count(metrics.HASHES_REFUSED, reason)
-    return ServiceUnavailable("Too many sign-ins at once.", retry_after=2)
 
 
 def _normalised(password: str) -> str:

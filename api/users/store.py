@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from .. import clock
 from ..database import fetch_one, transaction
 from ..http import preconditions
-from ..prepared import Prepared
+from ..prepared import Adding, Prepared
 from .errors import UsernameTaken
-from .models import SUSPENDED, User, active_at, name_key
+from .models import ACTIVE, SUSPENDED, User, active_at, name_key
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,40 @@ class Credentials:
     epoch: int
     suspended: bool
     proven_email: str | None
+
+
+_ONE_TIME = ("password_changed_at", "created_at", "updated_at")
+# The first step of a Change, whose parameters `new` makes, together with those of its event.
+adding = (
+    Adding(
+        User,
+        {name: f"new_{name}" for name in ("username", "username_key", "email", "email_key", "display_name", "password_hash")}
+        | {"id": "sub", "status": "new_status", "epoch": "new_epoch", "version": "new_version"}
+        | dict.fromkeys(_ONE_TIME, "event_created_at"),
+    )
+    .insert()
+    .returning(User.id)
+)
+# What must not be there once it is done. Asked after the insert: that waited for a deletion that was under way.
+buried = select(User.id).where(User.username_key == bindparam("buried"))
+
+
+def new(*, username: str, password_hash: str, email: str | None, display_name: str | None) -> dict[str, Any]:
+    """The parameters of `adding` and `buried`."""
+    key = name_key(username)
+    return {
+        "sub": uuid.uuid4(),
+        "new_username": username,
+        "new_username_key": key,
+        "new_email": email,
+        "new_email_key": name_key(email) if email else None,
+        "new_display_name": display_name,
+        "new_password_hash": password_hash,
+        "new_status": ACTIVE,
+        "new_epoch": 0,
+        "new_version": 1,
+        "buried": buried_key(key),
+    }
 
 
 def create(*, username: str, password_hash: str, email: str | None, display_name: str | None) -> User:

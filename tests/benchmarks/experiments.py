@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import flood, starting
+from . import flood, growth, starting
 from .raw_hash import RawHasher
 from .rounds import Run
 from .servers import LOAD_CORE, SERVER_CORE, House, Server
@@ -21,6 +21,7 @@ from .stores import running
 from .targets import CHEAP, HERE, KEYCARD, OPERATIONS, REAL, ROOT, Target, keycard_environment
 
 EXTRAS = ("memory", "start", "layers", "flood")
+GROWTH = "growth"
 OURS = ("flask", "flask-smorest", "flask-jwt-extended", "sqlalchemy", "psycopg", "redis", "argon2-cffi-bindings", "granian")
 Tell = Callable[[str], None]
 
@@ -70,6 +71,16 @@ def measure(plan: Plan, tell: Tell) -> dict[str, Any]:
             if "memory" in plan.what:
                 results["memory"] = memory(servers)
     return results
+
+
+def measure_growth(plan: Plan, people: Sequence[int], tell: Tell) -> dict[str, Any]:
+    """What a request costs with so many people, on servers of its own."""
+    plan.folder.chmod(0o755)
+    for name in ("stores", "servers"):
+        (plan.folder / name).mkdir()
+    with running(plan.folder / "stores", LOAD_CORE) as stores:
+        house = House(stores, plan.folder / "servers", plan.environments, plan.threads)
+        return {"facts": facts(plan), **growth.measure(house, people, plan.rounds, plan.seconds, tell)}
 
 
 def rounds(plan: Plan, servers: dict[tuple[str, str], Server], tell: Tell) -> dict[str, Any]:

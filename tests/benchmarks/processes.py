@@ -56,8 +56,8 @@ class Process:
         return found
 
     def cpu_seconds(self) -> float:
-        """User and system time of the tree so far."""
-        return sum(_ticks(pid) for pid in self.tree) / TICKS_PER_SECOND
+        """User and system time of the tree so far, also of those of it that have ended."""
+        return sum(_ticks(pid) + _ticks(pid, of_the_ended=True) for pid in self.tree) / TICKS_PER_SECOND
 
     def peak_memory(self) -> dict[str, int]:
         """KiB: the peak of the process of the tree that has worked most, and the sum of the peaks of all."""
@@ -92,12 +92,14 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _ticks(pid: int) -> int:
+def _ticks(pid: int, *, of_the_ended: bool = False) -> int:
+    """Of the process itself, or of its children that have ended."""
+    first = 13 if of_the_ended else 11
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0
-    return sum(int(field) for field in stat.rpartition(")")[2].split()[11:13])
+    return sum(int(field) for field in stat.rpartition(")")[2].split()[first : first + 2])
 
 
 def _peak(pid: int) -> int:

@@ -24,6 +24,7 @@ class Stores:
 
     postgresql_port: int
     redis_port: int
+    postgresql: Process
 
     def new_database(self, name: str) -> str:
         """Make an empty database, and return its URL without the driver: `//user@host/name`."""
@@ -50,7 +51,7 @@ def running(folder: Path, core: int) -> Iterator[Stores]:
     """Start both, and stop them in the end. folder: empty; PostgreSQL's files go there."""
     initdb, postgres = program("initdb", "postgresql"), program("postgres", "postgresql")
     redis = program("redis-server", "redis-server")
-    stores = Stores(free_port(), free_port())
+    port, redis_port = free_port(), free_port()
     data = folder / "postgresql"
     data.mkdir()
     as_user: list[str] = []
@@ -60,15 +61,15 @@ def running(folder: Path, core: int) -> Iterator[Stores]:
     make = [*as_user, initdb, "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
     subprocess.run(make, check=True, cwd="/", stdout=subprocess.DEVNULL)
     environment = {"PATH": os.environ["PATH"]}
-    options = ["-D", data, "-h", "127.0.0.1", "-p", str(stores.postgresql_port), "-k", "", "-c", "max_connections=300"]
-    quiet = ["--bind", "127.0.0.1", "--port", str(stores.redis_port), "--databases", "64", "--save", "", "--appendonly", "no"]
+    options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "max_connections=300"]
+    quiet = ["--bind", "127.0.0.1", "--port", str(redis_port), "--databases", "64", "--save", "", "--appendonly", "no"]
     started: list[Process] = []
     try:
         started.append(Process([*as_user, postgres, *options], core, folder / "postgresql.log", environment, Path("/")))
         started.append(Process([redis, *quiet], core, folder / "redis.log", environment, folder))
-        started[0].wait_for(lambda: _accepts(stores.postgresql_port))
-        started[1].wait_for(lambda: _listens(stores.redis_port))
-        yield stores
+        started[0].wait_for(lambda: _accepts(port))
+        started[1].wait_for(lambda: _listens(redis_port))
+        yield Stores(port, redis_port, started[0])
     finally:
         for process in started:
             process.stop()

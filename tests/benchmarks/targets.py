@@ -90,15 +90,19 @@ def _plain(start: Start) -> dict[str, str]:
 
 
 def keycard_environment(start: Start) -> dict[str, str]:
-    """Development, and no rate limits; everything else is as it is by default."""
+    """Development, with the log lines of production and no rate limits; everything else is as it is by default."""
     passes, kib, lanes = start.argon2.split(",")
+    # A hash that costs nothing needs no queue, whose end would be a refusal; real ones run as they do by default.
+    slots = {"KEYCARD_ARGON2_CONCURRENCY": str(start.threads)} if start.argon2 == CHEAP else {}
     return {
+        **slots,
         "PATH": os.environ["PATH"],
         "HOME": str(start.folder),
         "KEYCARD_INSTANCE_PATH": str(start.folder),
         "KEYCARD_DATABASE_URL": f"postgresql:{start.database}",
         "KEYCARD_REDIS_URL": start.redis_url,
         "KEYCARD_RATELIMIT_ENABLED": "false",
+        "KEYCARD_LOG_FORMAT": "json",
         "KEYCARD_ARGON2_TIME_COST": passes,
         "KEYCARD_ARGON2_MEMORY_COST": kib,
         "KEYCARD_ARGON2_PARALLELISM": lanes,

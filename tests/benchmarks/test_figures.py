@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from . import processes, promises
+from . import growth, processes, promises
 from .load import Load, Request, as_lua
 from .report import markdown, table
 from .rounds import Sample, Series, spread
@@ -122,3 +123,14 @@ def test_the_table_shows_every_target_and_every_promise() -> None:
     assert "times 2.00" in text
     assert text.count("not measured") == len(promises.PROMISES) - 1
     assert markdown(["a", "b"], [["xx", "y"]]) == "| a  | b |\n| -- | - |\n| xx | y |"
+
+
+@pytest.mark.parametrize(("largest", "verdict"), [(130.0, "holds"), (132.0, "missed")])
+def test_growth_compares_both_costs_of_the_largest_with_the_smallest(largest: float, verdict: str) -> None:
+    """What PostgreSQL uses counts as what Keycard uses does: the table is there."""
+    run = growth._Run.__new__(growth._Run)
+    run.faults = defaultdict(list)
+    run.costs = {("get_me", 100): [growth.Cost(10, 60, 40)], ("get_me", 10_000): [growth.Cost(10, 60, largest - 60)]}
+    found: dict[str, Any] = {"sizes": [100, 10_000], "operations": run.summary(), "read_whole": {}, "bytes_per_row": {}}
+    assert growth.ratios(found) == {"get_me": largest / 100}
+    assert verdict in growth.table(found)

@@ -1,13 +1,22 @@
 """Secrets that can be found again, and a life that shows each of them to every operation."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from tests.actors import Bearer
+from flask import Flask
+from sqlalchemy import text
+
+from api import outbox
+from api.database import db
+from tests.actors import Bearer, new_name
 from tests.contract.operations import Operation
+from tests.outbox.configured import text_of
+from tests.outbox.mail_server import MailServer
 
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$"
+SECRET_BODIES = {"verify_email": "/v1/users/me/email/verification", "reset_password": "/v1/auth/password/forgot"}
 HEADERS = ("Referer", "User-Agent", "X-Api-Key", "X-Forwarded-For", "X-Request-ID", "Idempotency-Key", "If-None-Match")
 
 
@@ -37,6 +46,33 @@ class Marks:
         assert self.found_elsewhere
         secrets = {self.stem, *self.found_elsewhere}
         return [line for line in text.splitlines() if any(secret in line for secret in secrets)]
+
+
+def someone(app: Flask, operation: Operation, marks: Marks, kind: type[Bearer] = Bearer) -> Bearer:
+    """Somebody with a marked password, and with every role that the operation demands."""
+    name = new_name()
+    actor = kind(app, name)
+    actor.password = marks.new("pw")
+    actor.join(roles=operation.roles or None, email=f"{name}@example.com")
+    marks.add(actor.access_token, actor.refresh_token, actor.csrf_token)
+    return actor
+
+
+def mailed(app: Flask, actor: Bearer, operation: Operation, mail: MailServer, marks: Marks) -> str | None:
+    """A token for the operation from a mail that has just arrived, if it takes one."""
+    if str(operation) not in SECRET_BODIES:
+        return None
+    if str(operation) == "reset_password":
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE users SET email_verified_at = created_at WHERE username_key = :name"), {"name": actor.name}
+            )
+    actor.post(SECRET_BODIES[str(operation)], json={"email": f"{actor.name}@example.com"} if "reset" in str(operation) else None)
+    with app.app_context():
+        outbox.deliver_due(app.extensions["keycard.composers"])
+    (token,) = re.findall(r"#token=([A-Za-z0-9_-]{43})", text_of(mail.taken[-1].mail))
+    marks.add(token)
+    return token
 
 
 def marked_body(operation: Operation, actor: Bearer, marks: Marks, mailed: str | None) -> Any:

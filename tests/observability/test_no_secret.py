@@ -4,7 +4,6 @@ The same with a real process is in tests/processes/test_logs.py.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,30 +15,21 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from api import outbox
 from api.database import db
 from tests.actors import Bearer, Browser, new_name
 from tests.conftest import Stores
 from tests.contract.operations import Operation
 from tests.contract.test_every_operation import _without_tables
 from tests.contract.test_security_matrix import ALL
-from tests.observability.marks import HASH, Marks, calls
-from tests.outbox.configured import text_of
+from tests.observability.marks import HASH, Marks, calls, mailed, someone
 from tests.outbox.mail_server import MailServer
 
 every = pytest.mark.parametrize("operation", ALL, ids=str)
-SECRET_BODIES = {"verify_email": "/v1/users/me/email/verification", "reset_password": "/v1/auth/password/forgot"}
 
 
 @pytest.fixture(scope="module")
 def marks() -> Marks:
     return Marks()
-
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    with MailServer().running() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -56,33 +46,6 @@ def marked_app(new_app: Callable[..., Flask], new_stores: Callable[[], Stores], 
     app.config["PROPAGATE_CRASHES"] = False
     app.test_client_class = FlaskClient
     return app
-
-
-def someone(app: Flask, operation: Operation, marks: Marks, kind: type[Bearer] = Bearer) -> Bearer:
-    """Somebody with a marked password, and with every role that the operation demands."""
-    name = new_name()
-    actor = kind(app, name)
-    actor.password = marks.new("pw")
-    actor.join(roles=operation.roles or None, email=f"{name}@example.com")
-    marks.add(actor.access_token, actor.refresh_token, actor.csrf_token)
-    return actor
-
-
-def mailed(app: Flask, actor: Bearer, operation: Operation, mail: MailServer, marks: Marks) -> str | None:
-    """A token for the operation from a mail that has just arrived, if it takes one."""
-    if str(operation) not in SECRET_BODIES:
-        return None
-    if str(operation) == "reset_password":
-        with app.app_context(), db.engine.begin() as connection:
-            connection.execute(
-                text("UPDATE users SET email_verified_at = created_at WHERE username = :name"), {"name": actor.name}
-            )
-    actor.post(SECRET_BODIES[str(operation)], json={"email": f"{actor.name}@example.com"} if "reset" in str(operation) else None)
-    with app.app_context():
-        outbox.deliver_due(app.extensions["keycard.composers"])
-    (token,) = re.findall(r"#token=([A-Za-z0-9_-]{43})", text_of(mail.taken[-1].mail))
-    marks.add(token)
-    return token
 
 
 @every

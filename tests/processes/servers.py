@@ -230,7 +230,7 @@ class PostgresServer:
         """Start it, unless it runs, and wait until it answers."""
         if self._process:
             return
-        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", self._folder]
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", self._folder, "-c", "max_prepared_transactions=1"]
         command = [self.binaries / "postgres", "-D", self._folder / "data", *options]
         with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._as)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -21,12 +21,6 @@ from tests.processes.servers import RedisServer, Server, Visitor, eventually, ke
 @pytest.fixture(scope="module")
 def marks() -> Marks:
     return Marks()
-
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    with MailServer().running() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

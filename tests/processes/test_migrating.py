@@ -8,14 +8,15 @@ from pathlib import Path
 import psycopg
 from flask import Flask
 
-from api.app import MIGRATIONS
+from api.migrations import FOLDER
 from tests.conftest import Stores
 from tests.migrations.future import EXPAND, Future
 from tests.processes.servers import START_SECONDS, Server, Visitor, eventually, keycard
 
 READY = "/health/ready"
-WAITS = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
-           WHERE NOT granted AND locktype = 'advisory' AND datname = current_database()"""
+# They ask again and again, and are idle and in no transaction in between.
+WAITS = """SELECT count(*) FROM pg_stat_activity
+           WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%' AND xact_start IS NULL"""
 
 
 def test_migrating_under_load_is_not_seen(
@@ -51,7 +52,7 @@ def test_two_that_migrate_at_once_wait_for_each_other(new_postgresql: Callable[[
     """For longer than for a table, for the first may have much to do. Then the second finds it done."""
     url = new_postgresql()
     environment = Stores("postgresql", url, None).environment(tmp_path)
-    number = int((MIGRATIONS / "env.py").read_text().partition("LOCK = ")[2].partition("\n")[0])
+    number = int((FOLDER / "env.py").read_text().partition("LOCK = ")[2].partition("\n")[0])
     with psycopg.connect(url, autocommit=True) as first, ThreadPoolExecutor(2) as pool:
         first.execute("SELECT pg_advisory_lock(%s)", [number])
         both = [pool.submit(keycard, environment, "db", "upgrade") for _ in range(2)]

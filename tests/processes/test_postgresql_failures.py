@@ -67,7 +67,9 @@ def test_what_was_under_way_is_answered_503_and_undone(service: Service, how: si
     calls = (new.register, leaving.logout, refreshing.refresh, lambda: change_password(changing))
     with ThreadPoolExecutor(len(calls)) as pool:
         holder = service.postgres.connect("keycard")
-        holder.execute("BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE")
+        # Prepared, so that the lock outlives its connection: PostgreSQL may end that one first, and let others finish.
+        for step in ("BEGIN", "LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE", "PREPARE TRANSACTION 'held'"):
+            holder.execute(step)
         answers = [pool.submit(call) for call in calls]
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         eventually(lambda: holder.execute(waiting).fetchone() == (len(calls),))
@@ -80,6 +82,8 @@ def test_what_was_under_way_is_answered_503_and_undone(service: Service, how: si
     for user in (leaving, refreshing, changing, gone):
         assert seen(user.get("/v1/users/me")) == UNAVAILABLE
     service.postgres.start()
+    with service.postgres.connect("keycard") as connection:
+        connection.execute("ROLLBACK PREPARED 'held'")
     eventually(lambda: server.status() == 200)
     assert gone.get("/v1/users/me").json["type"] == "/problems/token-revoked"
     assert new.register().status_code == 201

@@ -5,11 +5,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 CHUNK = 65_536
-COMMIT = b"COMMIT\0"  # the end of the message in which libpq sends it
-CHANGE = b"WITH decided AS"  # a statement that commits by itself
-Forward = Callable[[bytes, socket.socket, threading.Event], bool]
+BEGIN, COMMIT = b"BEGIN\0", b"COMMIT\0"  # the ends of the messages in which libpq sends them
+CHANGE = b"WITH decided AS"  # outside a transaction it commits by itself
+
+
+@dataclass
+class Connection:
+    """What has passed. lose: the next answer is not to arrive."""
+
+    begun: bool = False
+    lose: bool = False
+
+
+Forward = Callable[[bytes, socket.socket, Connection], bool]
 
 
 class Wire:
@@ -65,31 +76,33 @@ class Wire:
         far.settimeout(None)
         near.settimeout(None)
         self._open |= {near, far}
-        lose = threading.Event()
+        connection = Connection()
         for source, drain, forward in ((near, far, self._ask), (far, near, self._answer)):
-            threading.Thread(target=self._pump, args=(source, drain, forward, lose), daemon=True).start()
+            threading.Thread(target=self._pump, args=(source, drain, forward, connection), daemon=True).start()
 
-    def _pump(self, source: socket.socket, drain: socket.socket, forward: Forward, lose: threading.Event) -> None:
+    def _pump(self, source: socket.socket, drain: socket.socket, forward: Forward, connection: Connection) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
                 while self.silent and not self._stopped.wait(0.05):
                     pass
-                if not forward(data, drain, lose):
+                if not forward(data, drain, connection):
                     break
         self._close(source)
         self._close(drain)
 
-    def _ask(self, data: bytes, drain: socket.socket, lose: threading.Event) -> bool:
-        if data.endswith(COMMIT) or CHANGE in data:
+    def _ask(self, data: bytes, drain: socket.socket, connection: Connection) -> bool:
+        if data.endswith(COMMIT) or (CHANGE in data and not connection.begun):
             with self._lock:
                 if self._to_lose:
                     self._to_lose -= 1
-                    lose.set()
+                    connection.lose = True
+        if data.endswith((BEGIN, COMMIT)):
+            connection.begun = data.endswith(BEGIN)
         drain.sendall(data)
         return True
 
-    def _answer(self, data: bytes, drain: socket.socket, lose: threading.Event) -> bool:
-        if lose.is_set():  # the database has answered, so the commit is done
+    def _answer(self, data: bytes, drain: socket.socket, connection: Connection) -> bool:
+        if connection.lose:  # the database has answered, so the commit is done
             with self._lock:
                 self.lost += 1
             return False

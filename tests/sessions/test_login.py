@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from flask import Flask
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from api import admin, clock, users
+from api.database import db
 from api.users.passwords import EXTENSION
 from tests.actors import Bearer, new_name
 
@@ -183,3 +185,15 @@ def test_a_hash_that_cannot_be_read_signs_nobody_in(user: Bearer, app: Flask) ->
     operate(user, password_hash="!")
     assert login(app, user.name, user.password).status_code == 401
     assert login(app, user.name, "!").status_code == 401
+
+
+def test_signing_in_leaves_the_row_of_the_user_as_it_is(app: Flask, store_name: str) -> None:
+    """A new version of it would have to be entered into every index: it is locked, and nothing more."""
+    if store_name != "postgresql":
+        pytest.skip("SQLite changes a row where it is")
+    ada = Bearer(app).join()
+    version = text("SELECT ctid, xmin FROM users WHERE username = :name")
+    with app.app_context(), db.engine.connect() as connection:
+        before = connection.execute(version, {"name": ada.name}).one()
+        assert ada.login().status_code == 200
+        assert connection.execute(version, {"name": ada.name}).one() == before

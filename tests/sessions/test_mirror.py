@@ -1,7 +1,7 @@
 """The revocation mirror in Redis: what other services find there, and for how long."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import jwt
@@ -12,6 +12,7 @@ from flask import Flask
 from api import clock as api_clock
 from api import sessions
 from api.database import transaction
+from api.sessions import revocation
 from tests.actors import Bearer
 from tests.conftest import Stores
 
@@ -194,3 +195,44 @@ def test_an_emptied_mirror_is_rebuilt_with_what_still_matters(app: Flask, clock,
     assert_mirrored(mirror, ended)
     assert_absent(mirror, expired, alive)
     assert mirror.ttl(f"{PREFIX}complete") == -1
+
+
+def test_a_large_mirror_is_rebuilt_in_batches(app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis answers others in between; and nothing is left of the work but the keys."""
+    monkeypatch.setattr(revocation, "BATCH", 2)
+    people = [Bearer(app).join() for _ in range(5)]
+    for each in people:
+        each.logout()
+    mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
+    assert Bearer(app).request("GET", "/health/ready").json["redis"] == "ok"
+    assert_mirrored(mirror, *people)
+    assert mirror.get(f"{PREFIX}complete") == "1"
+    assert not list(mirror.scan_iter(f"{PREFIX}building:*"))
+
+
+def test_a_mirror_that_is_emptied_while_it_is_rebuilt_is_not_called_complete(
+    app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys of the first batches would be missing, and their tokens good again."""
+    monkeypatch.setattr(revocation, "BATCH", 1)
+    people = [Bearer(app).join() for _ in range(3)]
+    for each in people:
+        each.logout()
+    mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
+    with app.app_context():
+        ours, written = revocation.mirror(), 0
+
+    def put_sessions(pipe: redis.client.Pipeline, rows: Sequence[object]) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
+        type(ours)._put_sessions(ours, pipe, rows)
+
+    monkeypatch.setattr(ours, "_put_sessions", put_sessions)
+    assert Bearer(app).request("GET", "/health/ready").json["checks"]["redis"] == "away"
+    assert not mirror.exists(f"{PREFIX}complete")
+    monkeypatch.undo()
+    assert Bearer(app).request("GET", "/health/ready").json["redis"] == "ok"
+    assert_mirrored(mirror, *people)
+    assert mirror.exists(f"{PREFIX}complete")

@@ -226,16 +226,15 @@ def test_the_demo_password_is_shown_to_this_machine_alone(new_app: Callable[...,
 # Hashing
 
 
-def test_a_queue_that_is_full_turns_away_at_once(new_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_that_is_full_turns_away_at_once(new_app: Callable[..., Flask]) -> None:
     """Whoever waits holds a thread; when all of them wait, nobody is served at all. Here a wait would last for an hour."""
-    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 3600.0)
     app = new_app(argon2_concurrency=1)
     person = Bearer(app).join()
     with app.app_context():
         hasher = passwords.hasher()
     waiting = [Bearer(app, person.name) for _ in range(passwords.QUEUE_LENGTH)]
     with ThreadPoolExecutor(len(waiting)) as pool:
-        with every_slot_taken(hasher):
+        with every_slot_taken(hasher, patience=3600.0):
             answers = [pool.submit(each.login) for each in waiting]
             eventually(lambda: hasher._places._value == 0)
             for answer in (Bearer(app, person.name).login(), Bearer(app).register()):
@@ -246,14 +245,13 @@ def test_a_queue_that_is_full_turns_away_at_once(new_app: Callable[..., Flask], 
     assert person.login().status_code == 200
 
 
-def test_whoever_is_turned_away_gives_the_place_back(new_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_is_turned_away_gives_the_place_back(new_app: Callable[..., Flask]) -> None:
     """A place that leaked would make the queue shorter for ever."""
-    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.01)
     app = new_app(argon2_concurrency=1)
     person = Bearer(app).join()
     with app.app_context():
         hasher = passwords.hasher()
-    with every_slot_taken(hasher):
+    with every_slot_taken(hasher, patience=0.01):
         assert [Bearer(app, person.name).login().status_code for _ in range(passwords.QUEUE_LENGTH * 2)] == [503] * 16
     assert [person.login().status_code for _ in range(passwords.QUEUE_LENGTH * 2)] == [200] * 16
 

@@ -271,12 +271,11 @@ def test_a_decomposed_password_costs_the_same_whether_there_is_such_an_account(c
 
 
 @every_foreign_kind
-def test_old_hashes_are_checked_in_the_same_slots(counting_app: Flask, monkeypatch: pytest.MonkeyPatch, make: Hash) -> None:
+def test_old_hashes_are_checked_in_the_same_slots(counting_app: Flask, make: Hash) -> None:
     """Checking them takes a core as well, and some of them much memory."""
-    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.05)
     person = imported(counting_app, make(PASSWORD))
     with counting_app.app_context():
         hasher = passwords.hasher()
-    with every_slot_taken(hasher):
+    with every_slot_taken(hasher, patience=0.05):
         assert login(person, PASSWORD) == 503
     assert login(person, PASSWORD) == 200

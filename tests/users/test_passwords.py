@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from api.config import Settings
 from api.users import passwords
@@ -132,18 +133,23 @@ def test_a_nul_does_not_end_a_password(app: Flask) -> None:
     assert login(app, answer.json["username"], "Abcdefgh-1\u0000wrong") == 401
 
 
+def test_the_common_passwords_are_those_of_zxcvbn() -> None:
+    """All that are long enough to be chosen; shorter ones are refused for their length."""
+    known = {word for word in FREQUENCY_LISTS["passwords"] if len(word) >= passwords.CLASSIC.min_length}
+    assert passwords._common_passwords() == known
+
+
 def test_case_counts_in_a_password(user: Bearer, app: Flask) -> None:
     assert login(app, user.name, user.password.swapcase()) == 401
 
 
-def test_a_sign_in_that_finds_no_free_slot_is_turned_away(new_app, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sign_in_that_finds_no_free_slot_is_turned_away(new_app) -> None:
     """Past the bound the answer says when to come back, and the machine stays alive."""
-    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.05)
     app = new_app(argon2_concurrency=1)
     person = Bearer(app).join()
     with app.app_context():
         hasher = passwords.hasher()
-    with every_slot_taken(hasher):
+    with every_slot_taken(hasher, patience=0.05):
         for answer in (person.login(), Bearer(app).login(), Bearer(app).register()):
             assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
             assert int(answer.headers["Retry-After"]) >= 1
@@ -151,14 +157,13 @@ def test_a_sign_in_that_finds_no_free_slot_is_turned_away(new_app, monkeypatch: 
     assert person.login().status_code == 200
 
 
-def test_a_signed_in_person_is_turned_away_too_when_no_slot_is_free(new_app, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "QUEUE_SECONDS", 0.05)
+def test_a_signed_in_person_is_turned_away_too_when_no_slot_is_free(new_app) -> None:
     app = new_app(argon2_concurrency=1)
     person = Bearer(app).join()
     body = {"current_password": person.password, "new_password": "Battery-Staple-8"}
     with app.app_context():
         hasher = passwords.hasher()
-    with every_slot_taken(hasher):
+    with every_slot_taken(hasher, patience=0.05):
         assert person.post("/v1/auth/reauthenticate", json={"password": person.password}).status_code == 503
         assert person.put("/v1/users/me/password", json=body).status_code == 503
     assert person.put("/v1/users/me/password", json=body).status_code == 204
