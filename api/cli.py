@@ -32,6 +32,7 @@ from .outbox.cli import mail_cli
 from .problems import Problem
 from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
+from .worker import wake_for_signals
 
 WORKER_BYTES = 160 * 2**20
 DOCUMENT = Path(__file__).parent.parent / "openapi"
@@ -92,6 +93,7 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
         respawn_failed_workers=True,
         log_dictconfig=logs.granian_config(),
     )
+    wake_for_signals()
     with metrics.shared_folder(settings()), outbox.worker(current_app.extensions["keycard.composers"]):
         server.serve()
 

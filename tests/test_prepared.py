@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import bindparam, event, select, text, update
+from sqlalchemy import BigInteger, String, bindparam, event, literal, select, text, type_coerce, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from api.database import READ, db, fetch_one, in_transaction, transaction
@@ -46,6 +46,15 @@ def test_the_values_are_those_of_sqlalchemy(app: Flask, ada: Bearer) -> None:
         short, usual = Prepared(BY_NAME).fetch_one(parameters), fetch_one(BY_NAME, parameters)
     assert list(short) == list(usual)
     assert [type(each) for each in short] == [type(each) for each in usual]
+
+
+@pytest.mark.parametrize("number", [0, 40_000, 3_000_000_000, None])
+def test_a_value_of_any_size_fits(app: Flask, number: int | None) -> None:
+    """Drivers send a number in as few bytes as it needs, or nothing: one connection sees each of them."""
+    with app.app_context():
+        given = Prepared(select(type_coerce(bindparam("number", type_=BigInteger), BigInteger), literal("100 % sure", String)))
+        for each in (1, number, 70_000):
+            assert list(given.fetch_one({"number": each})) == [each, "100 % sure"]
 
 
 def test_no_row_is_none(app: Flask) -> None:
@@ -177,6 +186,23 @@ def test_a_dead_connection_is_noticed_before_something_is_written(app: Flask, ad
         with db.engine.connect() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
         assert rename().apply(values(ada))
+
+
+def test_a_connection_that_dies_under_a_change_is_told_as_unavailable(app: Flask, ada: Bearer) -> None:
+    """Nobody knows whether it happened: it is not tried again, and answered with 503."""
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite has no server that could end a connection")
+        assert rename().apply(values(ada))
+        parameters = values(ada)
+        engine = db.engines[READ]
+        pooled = engine.raw_connection()
+        backend = pooled.driver_connection.info.backend_pid
+        pooled.close()
+        with db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
+        with pytest.raises(OperationalError):
+            rename().apply(parameters)
 
 
 def test_many_threads_share_a_statement(app: Flask, ada: Bearer) -> None:
