@@ -5,7 +5,9 @@ from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import Any
 
-from flask import Flask
+import orjson
+from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Blueprint as SmorestBlueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -30,8 +32,25 @@ from .sessions.resources import auth, mine
 from .users import passwords
 
 
+class Json(DefaultJSONProvider):
+    """Flask's JSON, which answers in less time."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        value = self._prepare_response_obj(args, kwargs)
+        try:
+            body = orjson.dumps(value)
+        except TypeError:  # what JSON can say and orjson cannot: lone surrogates, huge numbers
+            body = self.dumps(value, ensure_ascii=True).encode()
+        return Response(body, mimetype=self.mimetype)
+
+
 class Keycard(Flask):
     """Flask, which asks once of each function whether it is a coroutine, not ten times in every request."""
+
+    json_provider_class = Json
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return super().ensure_sync(func) if _is_coroutine(getattr(func, "__func__", func)) else func
@@ -52,7 +71,6 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
     settings = settings or load_settings()
     app = Keycard("api", instance_path=str(settings.instance))
     app.config.update(SETTINGS=settings, MAX_CONTENT_LENGTH=settings.max_body_bytes)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # its redirect would be built from the Host header
     app.wsgi_app = Door(app, settings)  # type: ignore[method-assign]

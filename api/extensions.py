@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
 from flask_jwt_extended.exceptions import CSRFError
-from jwt import DecodeError, ExpiredSignatureError, InvalidTokenError, PyJWS, PyJWT
+from jwt import DecodeError, ExpiredSignatureError, InvalidTokenError, PyJWS, PyJWT, encode
 from jwt.utils import base64url_decode, base64url_encode
 
 from . import clock
@@ -29,7 +29,7 @@ TYP = {"access": "at+jwt", "refresh": "rt+jwt"}
 CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type", "fresh", "roles", "scope", "epoch")
 MAX_EPOCH = 2**31 - 1  # what the column holds
 VERIFIED = "keycard.verified"
-MAX_VERIFIED = 4096  # of about 2 KB
+MAX_VERIFIED = 2048  # of about 2 KB
 # Our own signature is on the token, so a date in the future is a clock that is wrong, here or where it was issued; refusing it
 # would sign people out for nothing. Revocation asks no clock.
 MAX_CLOCK_SKEW_SECONDS = 900
@@ -53,16 +53,22 @@ class TokenDecoder(JWTManager):
         if len(token) > MAX_TOKEN_LENGTH or not _COMPACT.fullmatch(token):
             raise InvalidTokenError("not a compact JWS")
         verified: VerifiedTokens = current_app.extensions[VERIFIED]
-        digest = sha256(token.encode()).digest()
-        known = verified.get(digest)
+        known = verified.get(token)
         header = known.header if known else _header(token)
         key: Any = self._decode_key_callback(header, {})  # a PyJWK; none for a key that has been withdrawn
         if known is None or known.key is not key:
             known = Verified(key, header, _decode(token, header, key))
             if known.claims["type"] == "access":  # a refresh token comes once
-                verified.put(digest, known)
+                verified.put(token, known)
         _require_time(known.claims)
         return known.header, known.claims.copy()
+
+    @staticmethod
+    def sign(claims: dict[str, Any], headers: dict[str, Any], signing: Any, verifying: Any) -> str:
+        """Return claims as a token, which `verify` will know. headers: with `alg`. verifying: the PyJWK of the same key."""
+        token = encode(claims, signing, algorithm=headers["alg"], headers=headers)
+        current_app.extensions[VERIFIED].put(token, Verified(verifying, headers, claims))
+        return token
 
     def _decode_jwt_from_config(
         self,
@@ -92,7 +98,7 @@ class Verified:
 
 
 class VerifiedTokens:
-    """The access tokens seen last, by their digest, so that a signature is checked once.
+    """The tokens signed here and the access tokens seen last, by their digest, so that a signature is checked once or never.
 
     Only what can never change is remembered. Time, key, session and person are looked at in every request.
     """
@@ -101,14 +107,18 @@ class VerifiedTokens:
         self._found: dict[bytes, Verified] = {}
         self._lock = threading.Lock()
 
-    def get(self, digest: bytes) -> Verified | None:
-        return self._found.get(digest)
+    def get(self, token: str) -> Verified | None:
+        return self._found.get(_digest(token))
 
-    def put(self, digest: bytes, verified: Verified) -> None:
+    def put(self, token: str, verified: Verified) -> None:
         with self._lock:
             while len(self._found) >= MAX_VERIFIED:
                 del self._found[next(iter(self._found))]
-            self._found[digest] = verified
+            self._found[_digest(token)] = verified
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()
 
 
 def _header(token: str) -> dict[str, Any]:

@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import jwt
-
 from ..access import Identity
 from ..config import settings
-from ..extensions import TYP
+from ..extensions import TYP, jwt
 from ..keys.keyring import keyring
 from .models import Session
 
@@ -98,7 +96,7 @@ def _encode(
         "csrf": session.csrf_token,
         **claims,
     }
-    return jwt.encode(payload, key.signing, algorithm=key.algorithm, headers={"kid": key.kid, "typ": TYP[kind]})
+    return jwt.sign(payload, {"alg": key.algorithm, "kid": key.kid, "typ": TYP[kind]}, key.signing, key.verifying)
 
 
 def _seconds(start: datetime, end: datetime) -> int:

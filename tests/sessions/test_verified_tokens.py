@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from api.extensions import MAX_VERIFIED, VERIFIED, Verified, VerifiedTokens
+from api.extensions import MAX_VERIFIED, VERIFIED, Verified, VerifiedTokens, jwt
 from api.keys import rotation
 from api.keys.keyring import keyring
 from tests.actors import Bearer
@@ -57,18 +57,31 @@ def test_the_same_claims_under_another_signature_are_another_token(user: Bearer)
 
 def test_what_a_request_does_with_its_claims_does_not_reach_the_next(user: Bearer) -> None:
     with user.app.app_context():
-        from api.extensions import jwt
-
         jwt.verify(user.access_token)[1].clear()
         assert jwt.verify(user.access_token)[1]["sub"]
 
 
-def test_only_good_access_tokens_are_remembered(new_app) -> None:
+def test_what_is_remembered_of_a_token_is_what_it_says(new_app) -> None:
+    """Of one that was signed here as of one whose signature was checked."""
+    app = new_app()
+    user = Bearer(app).join()
+    with app.app_context():
+        for token in (user.access_token, user.refresh_token):
+            signed = jwt.verify(token)
+            app.extensions[VERIFIED] = VerifiedTokens()
+            assert jwt.verify(token) == signed
+            assert jwt.verify(token) == signed
+
+
+def test_only_good_tokens_are_remembered_and_of_others_only_access_tokens(new_app) -> None:
     app = new_app()
     user = Bearer(app).join()
     kept = app.extensions[VERIFIED]._found
-    user.refresh()
+    assert [each.claims["type"] for each in kept.values()] == ["access", "refresh"]
+    kept.clear()
     refused(user, user.access_token + "A", "invalid-token")
+    with app.app_context():
+        jwt.verify(user.refresh_token)
     assert len(kept) == 0
     user.get(ME)
     assert [each.claims["type"] for each in kept.values()] == ["access"]
@@ -78,7 +91,7 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for() -> None:
     """The oldest goes first."""
     tokens = VerifiedTokens()
     for number in range(MAX_VERIFIED + 10):
-        tokens.put(number.to_bytes(4), Verified(None, {}, {"number": number}))
+        tokens.put(str(number), Verified(None, {}, {"number": number}))
     assert len(tokens._found) == MAX_VERIFIED
-    assert tokens.get((9).to_bytes(4)) is None
-    assert tokens.get((10).to_bytes(4)).claims == {"number": 10}
+    assert tokens.get("9") is None
+    assert tokens.get("10").claims == {"number": 10}
