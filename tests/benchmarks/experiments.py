@@ -9,20 +9,21 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from . import flood, growth, starting
+from .environments import python_for
 from .raw_hash import RawHasher
 from .rounds import Run
 from .servers import LOAD_CORE, SERVER_CORE, House, Server
 from .stores import running
-from .targets import CHEAP, HERE, KEYCARD, OPERATIONS, REAL, ROOT, Target, keycard_environment
+from .targets import CHEAP, HERE, KEYCARD, OPERATIONS, OURS, REAL, ROOT, Target, keycard_environment
 
 EXTRAS = ("memory", "start", "layers", "flood")
 GROWTH = "growth"
-OURS = ("flask", "flask-smorest", "flask-jwt-extended", "sqlalchemy", "psycopg", "redis", "argon2-cffi-bindings", "granian")
+TOLD = ("flask", "flask-smorest", "flask-jwt-extended", "sqlalchemy", "psycopg", "redis", "argon2-cffi-bindings", "granian")
+VERSIONS = f"from importlib.metadata import version; print(', '.join(f'{{name}} {{version(name)}}' for name in {TOLD}))"
 Tell = Callable[[str], None]
 
 
@@ -119,7 +120,7 @@ def memory(servers: dict[tuple[str, str], Server]) -> dict[str, Any]:
 def facts(plan: Plan) -> dict[str, str]:
     """The machine, the versions, and the options of this run."""
     models = [line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    needed = {target.requirements for target in plan.targets if target.requirements}
+    needed = {target.requirements for target in plan.targets} - {OURS}
     told = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _said("git", "describe", "--always", "--dirty") or "unknown",
@@ -128,7 +129,7 @@ def facts(plan: Plan) -> dict[str, str]:
         "python": platform.python_version(),
         "rounds": f"{plan.rounds} of {plan.seconds} s, {plan.threads} threads",
         "load generator": _said("wrk", "-v").partition(" [")[0],
-        "keycard and the tutorial": ", ".join(f"{name} {metadata.version(name)}" for name in OURS),
+        "keycard, bare Flask and the tutorial": _said(str(python_for(OURS, plan.environments)), "-c", VERSIONS),
     }
     return told | {name: _pinned(name) for name in sorted(needed)}
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ PASSWORD = "Correct-Horse-7"
 CHEAP, REAL = "1,8,1", "3,65536,4"
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": "Bearer VALUE"}
+OURS = "keycard"
 OPERATIONS = ("get_me", "bad_token", "login", "login_real", "refresh", "register", "logout")
 
 
@@ -41,8 +41,8 @@ class Target:
     """A server to measure.
 
     requests: by name, of which those named in OPERATIONS can be measured. only: those of them that are; all when empty.
-    tokens: what finds them in a login's answer, each a Lua pattern that is a regular expression, too. requirements: the folder in
-    `baselines` that holds what it needs installed; None where our own environment suffices. prepare: to run once, on the empty
+    tokens: what finds them in the answer to a login, each a Lua pattern that is a regular expression, too. requirements: OURS for
+    Keycard without extras, else the folder in `baselines` that holds what it needs installed. prepare: to run once, on the empty
     database.
     """
 
@@ -52,7 +52,7 @@ class Target:
     requests: Mapping[str, Request]
     only: frozenset[str] = frozenset()
     tokens: Mapping[str, str] = field(default_factory=dict)
-    requirements: str | None = None
+    requirements: str = OURS
     prepare: Command | None = None
 
     def can(self, operation: str) -> bool:
@@ -110,8 +110,16 @@ def keycard_environment(start: Start) -> dict[str, str]:
 
 
 def keycard_command(start: Start) -> list[str | Path]:
-    program = Path(sys.executable).parent / "keycard"
-    return [program, "serve", "--port", str(start.port), "--workers", "1", "--threads", str(start.threads)]
+    return [
+        start.python.parent / "keycard",
+        "serve",
+        "--port",
+        str(start.port),
+        "--workers",
+        "1",
+        "--threads",
+        str(start.threads),
+    ]
 
 
 NAMED = _body(username="VALUE", password=PASSWORD)
