@@ -64,7 +64,8 @@ class Proxy:
     def answered(self) -> list[tuple[str, int, str]]:
         """What was asked so far: the request, its status, and the servers that were asked for it."""
         found = []
-        for line in (self.folder / "access.log").read_text().splitlines():
+        whole, _, _ = (self.folder / "access.log").read_text().rpartition("\n")  # the last line may be half written
+        for line in whole.splitlines():
             _, request, rest = line.split('"')
             status, _seconds, servers = rest.split(maxsplit=2)
             found.append((request, int(status), servers))

@@ -5,19 +5,34 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 CHUNK = 65_536
 BEGIN, COMMIT = b"BEGIN\0", b"COMMIT\0"  # the ends of the messages in which libpq sends them
 CHANGE = b"WITH decided AS"  # outside a transaction it commits by itself
+PARSE, BIND = b"P", b"B"  # a statement is prepared by name, and run by it; each begins what libpq sends at once
 
 
 @dataclass
 class Connection:
-    """What has passed. lose: the next answer is not to arrive."""
+    """What has passed. changes: the names of statements that commit by themselves. lose: the next answer is not to arrive."""
 
     begun: bool = False
     lose: bool = False
+    changes: set[bytes] = field(default_factory=set)
+
+    def commits(self, data: bytes) -> bool:
+        """Note what is sent, and say whether the database makes something last when it gets it."""
+        if data.startswith(PARSE) and CHANGE in data:
+            self.changes.add(_name(data, 5))
+        if data.endswith((BEGIN, COMMIT)):
+            self.begun = data.endswith(BEGIN)
+        return data.endswith(COMMIT) or (data.startswith(BIND) and not self.begun and _name(data, 6) in self.changes)
+
+
+def _name(data: bytes, start: int) -> bytes:
+    """What stands between there and the next zero: after kind and length, of BIND also after the name of no portal."""
+    return data[start : data.index(b"\0", start)]
 
 
 Forward = Callable[[bytes, socket.socket, Connection], bool]
@@ -91,13 +106,11 @@ class Wire:
         self._close(drain)
 
     def _ask(self, data: bytes, drain: socket.socket, connection: Connection) -> bool:
-        if data.endswith(COMMIT) or (CHANGE in data and not connection.begun):
+        if connection.commits(data):
             with self._lock:
                 if self._to_lose:
                     self._to_lose -= 1
                     connection.lose = True
-        if data.endswith((BEGIN, COMMIT)):
-            connection.begun = data.endswith(BEGIN)
         drain.sendall(data)
         return True
 
