@@ -33,7 +33,7 @@ def alone() -> Iterator[None]:
     that has begun before it, which one that waited for this lock would be.
     """
     if db.engine.dialect.name != "postgresql":
-        yield
+        yield  # the transaction is alone
         return
     with db.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -49,10 +49,19 @@ def be_impatient(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
 
 
+@contextmanager
+def begun(connection: sa.Connection) -> Iterator[None]:
+    if connection.dialect.name == "postgresql":
+        sa.event.listen(connection, "begin", be_impatient)
+        yield
+    else:
+        # Alembic would commit after each migration, and another instance could come in between and do the next one.
+        with connection.begin():
+            yield
+
+
 def run() -> None:
-    with alone(), db.engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            sa.event.listen(connection, "begin", be_impatient)
+    with alone(), db.engine.connect() as connection, begun(connection):
         context.configure(
             connection=connection,
             target_metadata=db.metadata,
