@@ -32,7 +32,7 @@ from .outbox.cli import mail_cli
 from .problems import Problem
 from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
-from .worker import wake_for_signals
+from .signals import wake_for_signals
 
 WORKER_BYTES = 160 * 2**20
 DOCUMENT = Path(__file__).parent.parent / "openapi"

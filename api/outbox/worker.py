@@ -15,6 +15,7 @@ from datetime import UTC
 from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
+from ..signals import wake_for_signals
 from .delivery import deliver_due
 from .message import Composer
 
@@ -48,6 +49,7 @@ def run_worker(composers: Mapping[str, Composer]) -> None:
     told = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: told.set())
+    wake_for_signals()
     with worker(composers):
         told.wait()
 

@@ -10,7 +10,7 @@ STOP_SECONDS = 20
 # What a worker does: its main thread sleeps in a lock until a handler of Python's has run. The signal goes to another thread.
 WORKER = """
 import signal, threading
-from api.worker import wake_for_signals
+from api.signals import wake_for_signals
 
 ended = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: ended.set())
