@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import DeadlockDetected, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from sqlalchemy import (
     ColumnElement,
@@ -123,12 +123,18 @@ class Change:
             with engine.connect() as connection:
                 return connection.execute(self._joined, parameters).one_or_none()
         try:
-            with _taken(_living(engine)) as pooled:
-                if self._in_the_way is None:
-                    return self._at_once.on(pooled, engine.dialect, parameters)
-                return self._together(pooled, engine.dialect, parameters, self._in_the_way)
+            try:
+                return self._run(engine, parameters)
+            except DeadlockDetected:  # nothing has happened; a migration takes tables in another order, and may go on now
+                return self._run(engine, parameters)
         except engine.dialect.loaded_dbapi.Error as error:
             raise _as_usual(error, engine) from error
+
+    def _run(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        with _taken(_living(engine)) as pooled:
+            if self._in_the_way is None:
+                return self._at_once.on(pooled, engine.dialect, parameters)
+            return self._together(pooled, engine.dialect, parameters, self._in_the_way)
 
     def _together(
         self, pooled: PoolProxiedConnection, dialect: Dialect, parameters: Mapping[str, Any], in_the_way: Prepared

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import BigInteger, String, bindparam, event, literal, select, text, type_coerce, update
+from sqlalchemy import BigInteger, String, bindparam, event, func, literal, select, text, type_coerce, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from api.access import UserRole
 from api.database import READ, db, fetch_one, in_transaction, transaction
 from api.prepared import Adding, Change, Prepared
 from api.users import User
 from api.users.models import name_key
 from tests.actors import Bearer, new_name
+from tests.processes.servers import eventually
 
 BY_NAME = select(User.__table__).where(User.username_key == bindparam("key"))
 COLUMNS = {each.name: f"new_{each.name}" for each in User.__table__.columns}
@@ -203,6 +205,34 @@ def test_a_connection_that_dies_under_a_change_is_told_as_unavailable(app: Flask
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": backend})
         with pytest.raises(OperationalError):
             rename().apply(parameters)
+
+
+def test_a_change_that_a_migration_locks_out_is_tried_again(app: Flask, ada: Bearer) -> None:
+    """It takes the same tables in another order. PostgreSQL ends one of the two, of which nothing has happened then."""
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite has one lock")
+        renamed = update(User).where(User.username_key == bindparam("key")).values(display_name=bindparam("wanted"))
+        change = Change(renamed.returning(User.id), read=select(func.count()).select_from(UserRole))
+        parameters = {"key": name_key(ada.name), "wanted": "Countess"}
+        waits = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        gave_up = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+        def apply() -> Any:
+            with app.app_context():
+                return change.apply(parameters)
+
+        before = fetch_one(text(gave_up)).deadlocks
+        with db.engine.connect() as migration, ThreadPoolExecutor(1) as pool:
+            migration.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # it looks for deadlocks later than the other
+            migration.execute(text("LOCK TABLE user_roles IN ACCESS EXCLUSIVE MODE"))
+            done = pool.submit(apply)
+            eventually(lambda: fetch_one(text(waits)).number == 1)
+            migration.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
+            migration.rollback()
+            assert done.result()
+        eventually(lambda: fetch_one(text(gave_up)).deadlocks == before + 1)
+        assert fetch_one(BY_NAME, {"key": name_key(ada.name)}).display_name == "Countess"
 
 
 def test_many_threads_share_a_statement(app: Flask, ada: Bearer) -> None:
