@@ -5,10 +5,10 @@ statement they cost one round trip, and no BEGIN and no COMMIT.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -38,6 +38,8 @@ from .database import READ, Base, db, fetch_one, in_transaction, transaction
 CURSOR, NAMES, USED = "keycard.cursor", "keycard.names", "keycard.used"
 # A connection that nobody has used for so long is asked whether it still lives before something is written.
 IDLE_SECONDS = 1.0
+TRIES = 3
+T = TypeVar("T")
 
 
 class Prepared:
@@ -55,9 +57,13 @@ class Prepared:
         engine = db.engines[READ]
         if _is_watched(engine):
             return fetch_one(self._statement, parameters)
-        try:
+
+        def run() -> Sequence[Any] | None:
             with _taken(engine.raw_connection()) as pooled:
                 return self.on(pooled, engine.dialect, parameters)
+
+        try:
+            return _despite_deadlocks(run)
         except engine.dialect.loaded_dbapi.Error:
             return fetch_one(self._statement, parameters)
 
@@ -123,10 +129,7 @@ class Change:
             with engine.connect() as connection:
                 return connection.execute(self._joined, parameters).one_or_none()
         try:
-            try:
-                return self._run(engine, parameters)
-            except DeadlockDetected:  # nothing has happened; a migration takes tables in another order, and may go on now
-                return self._run(engine, parameters)
+            return _despite_deadlocks(lambda: self._run(engine, parameters))
         except engine.dialect.loaded_dbapi.Error as error:
             raise _as_usual(error, engine) from error
 
@@ -198,6 +201,16 @@ def _living(engine: Engine) -> PoolProxiedConnection:
             pooled.close()
         else:
             return pooled
+
+
+def _despite_deadlocks(run: Callable[[], T]) -> T:
+    """Run it again when PostgreSQL has ended it, so that nothing has happened: a migration takes tables in another order."""
+    for _ in range(TRIES - 1):
+        try:
+            return run()
+        except DeadlockDetected:
+            continue
+    return run()
 
 
 @contextmanager
