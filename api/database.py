@@ -86,6 +86,13 @@ def init_app(app: Flask, settings: Settings) -> None:
                 _tune_sqlite(engine, transactional=name != READ)
 
 
+def close_connections(app: Flask) -> None:
+    """Close those that nobody uses; the next who needs one opens it anew."""
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
 def _prepare_sqlite_file(file: str | None) -> None:
     """The file holds the signing keys: nobody but its owner may read it."""
     if not file or file == ":memory:":
@@ -173,17 +180,21 @@ def after_commit(callback: Callable[[], None]) -> None:
 
 
 def fetch_one(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
-    """Run one read outside any transaction and return its only row, or None."""
+    """Run one read and return its only row, or None; see `fetch_all`."""
     rows = fetch_all(statement, parameters)
     return rows[0] if rows else None
 
 
 def fetch_all(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
-    """Run one read outside any transaction and return its rows.
+    """Run one read and return its rows: in the transaction that is open, or else in none.
 
-    A connection that died while idle (the server was restarted) is noticed only by using it; a read can
+    Two connections of one thread would wait for ever where somebody stands between them, say an ALTER TABLE, which waits for the
+    first one and lets the second one wait: no database sees that circle.
+    A connection that died while idle (the server was restarted) is noticed only by using it; outside a transaction a read can
     safely be run again on a new one, once.
     """
+    if in_transaction():
+        return db.session().connection().execute(statement, parameters or {}).all()
     try:
         return _fetch(statement, parameters)
     except DBAPIError as error:

@@ -2,7 +2,9 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -233,6 +235,29 @@ def test_a_change_that_a_migration_locks_out_is_tried_again(app: Flask, ada: Bea
             assert done.result()
         eventually(lambda: fetch_one(text(gave_up)).deadlocks == before + 1)
         assert fetch_one(BY_NAME, {"key": name_key(ada.name)}).display_name == "Countess"
+
+
+@pytest.mark.parametrize("read", [Prepared(BY_NAME).fetch_one, partial(fetch_one, BY_NAME)], ids=["prepared", "usual"])
+def test_a_read_in_a_transaction_waits_for_nobody_who_waits_for_that(app: Flask, ada: Bearer, read: Callable[..., Any]) -> None:
+    """An ALTER TABLE without a timeout stood between the two connections of one thread, and all three stood there for ever."""
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite's readers wait for nobody")
+        waits = "SELECT count(*) AS number FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+        def alter() -> None:
+            with app.app_context(), db.engine.connect() as migration:
+                migration.execute(text("SET LOCAL lock_timeout = '20s'"))
+                migration.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
+
+        with ThreadPoolExecutor(1) as pool, db.engines[READ].connect() as watching:
+            with transaction() as session:
+                session.execute(update(User).values(display_name="Countess"))
+                altering = pool.submit(alter)
+                eventually(lambda: watching.execute(text(waits)).one().number == 1)
+                assert read({"key": name_key(ada.name)})[list(User.__table__.columns.keys()).index("display_name")] == "Countess"
+                assert not altering.done()
+            altering.result()
 
 
 def test_many_threads_share_a_statement(app: Flask, ada: Bearer) -> None:
