@@ -1,40 +1,31 @@
 """`keycard`: Flask's command line with the app bound."""
 
-import multiprocessing
-import os
 import sys
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 import click
-import granian
 from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, with_appcontext
-from flask_migrate import upgrade
 from flask_migrate.cli import db as db_cli
 
-from . import access, admin, keys, machine, openapi, outbox, sessions
+from . import access, admin, keys, openapi, outbox, sessions
 from .accounts import register
 from .accounts.cli import import_users_command
-from .accounts.demo import create_demo_accounts, remove_demo_accounts
 from .accounts.one_time_tokens import purge_tokens
 from .accounts.schemas import RegisterRequest
 from .admin.schemas import RolesRequest
 from .app import create_app
 from .audit.purge import purge_events
-from .config import ConfigurationError, settings
-from .database import db
+from .config import ConfigurationError
 from .doctor import diagnose
 from .keys.cli import keys_cli
-from .observability import logs, metrics
 from .outbox.cli import mail_cli
 from .problems import Problem
+from .serving import serve
 from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
-from .signals import wake_for_signals
 
-WORKER_BYTES = 160 * 2**20
 DOCUMENT = Path(__file__).parent.parent / "openapi"
 
 users_cli = AppGroup("users", help="People.")
@@ -56,64 +47,6 @@ def _create_app() -> Flask:
 @click.version_option(package_name="keycard")
 def main() -> None:
     """Keycard, the authentication service."""
-
-
-@click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
-@click.option("--workers", type=click.IntRange(1), help="Processes. [default: one per core, with PostgreSQL and Redis]")
-@click.option("--threads", default=16, show_default=True, help="Threads of each process.")
-@with_appcontext
-def serve(host: str, port: int, workers: int | None, threads: int) -> None:
-    """Serve with the production server. In development the database is migrated first."""
-    if settings().production:
-        remove_demo_accounts()
-    else:
-        upgrade()
-        keys.ensure_current()
-        if settings().reachable_only_from_here and (host == "localhost" or ip_address(host).is_loopback):
-            create_demo_accounts()
-        else:
-            remove_demo_accounts()  # their password is on the page, which now others can open too
-        click.echo(f"Keycard is starting. Documentation: http://{host}:{port}/docs")
-    workers = workers or _affordable_workers()
-    if workers > 1 and not settings().redis_url:
-        click.echo("Without KEYCARD_REDIS_URL every process counts its rate limits alone.", err=True)
-    _prepare_workers(workers)
-    server = granian.Granian(
-        "api.worker:create_worker",
-        address=host,
-        port=port,
-        interface=granian.constants.Interfaces.WSGI,
-        workers=workers,
-        blocking_threads=threads,
-        factory=True,
-        websockets=False,
-        workers_kill_timeout=30,
-        respawn_failed_workers=True,
-        log_dictconfig=logs.granian_config(),
-    )
-    wake_for_signals()
-    with metrics.shared_folder(settings()), outbox.worker(current_app.extensions["keycard.composers"]):
-        server.serve()
-
-
-def _affordable_workers() -> int:
-    """One per core, if each has room for itself and for its share of the hashes in half of the memory."""
-    if not settings().redis_url or db.engine.dialect.name == "sqlite":
-        return 1
-    hashing = machine.cores() * settings().argon2.memory_cost * 1024
-    return max(1, min(machine.cores(), (machine.memory() // 2 - hashing) // WORKER_BYTES))
-
-
-def _prepare_workers(workers: int) -> None:
-    """Set what only the start of a process can: workers are new processes, which inherit the environment."""
-    # A forked child would inherit open SQLite files, and for ever what the mail worker's thread held at that moment.
-    multiprocessing.set_start_method("spawn", force=True)
-    share = settings().argon2_concurrency or max(1, machine.cores() // workers)
-    os.environ["KEYCARD_ARGON2_CONCURRENCY"] = str(share)
-    # Huge pages take a third off a hash; few arenas keep the memory of sixteen threads together.
-    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2")
 
 
 @click.command()

@@ -1,8 +1,33 @@
-"""Signals are handled at once, whichever thread they are given to."""
+"""Signals are handled at once, whichever thread they are given to, and by the process they are for."""
 
 import os
 import signal
 import threading
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def spare_forks() -> None:
+    """See that a process forked from this one ends by SIGTERM and SIGINT until it has handlers of its own.
+
+    It would inherit those of this one, which would find nothing to do there: a signal in the first moments would be lost.
+    """
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_begin)
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def _begin() -> None:
+    signal.set_wakeup_fd(-1)
+    for each in ENDING:
+        signal.signal(each, signal.SIG_DFL)
+    _let_go()
 
 
 def wake_for_signals() -> None:

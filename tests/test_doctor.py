@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from api import cli, doctor, machine
+from api.serving import affordable_workers
 
 
 def test_it_says_what_was_looked_at(app: Flask) -> None:
@@ -53,5 +54,5 @@ def test_serving_takes_no_more_workers_than_there_is_memory_for(
     """Without Redis and PostgreSQL there is one: each would count its limits alone."""
     monkeypatch.setattr(machine, "cores", lambda: cores)
     monkeypatch.setattr(machine, "memory", lambda: gibibytes * 2**30)
-    with app.app_context():
-        assert cli._affordable_workers() == (workers if app.config["SETTINGS"].redis_url else 1)
+    settings = app.config["SETTINGS"]
+    assert affordable_workers(settings) == (workers if settings.redis_url else 1)

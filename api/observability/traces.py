@@ -7,6 +7,7 @@ taken up.
 import logging
 import os
 from collections.abc import Sequence
+from multiprocessing.util import Finalize
 from typing import Any
 
 from flask import Flask, g
@@ -67,6 +68,8 @@ def _provider(app: Flask) -> Any:
     _tracing = TracerProvider(resource=Resource.create(name))
     exporter: Any = _Harmless(OTLPSpanExporter())
     _tracing.add_span_processor(BatchSpanProcessor(exporter))
+    # A process that was forked ends without `atexit`, where OpenTelemetry would send its last spans.
+    Finalize(None, _tracing.shutdown, exitpriority=0)
     with app.app_context():
         engines = list(db.engines.values())
     # skip_dep_check: it claims to know SQLAlchemy below 2.1 only; our tests see its spans on ours.

@@ -1,5 +1,6 @@
 """keycard mail."""
 
+import signal
 import uuid
 
 import click
@@ -18,7 +19,7 @@ mail_cli = AppGroup("mail", help="Outgoing mail.")
 @mail_cli.command("work")
 def work() -> None:
     """Deliver mail until stopped. `keycard serve` does so too; this is for servers that do not, and there may be several."""
-    run_worker(current_app.extensions["keycard.composers"])
+    run_worker(current_app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 
 
 @mail_cli.command("list")

@@ -7,7 +7,7 @@ leave the two in disagreement.
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -44,11 +44,14 @@ def worker(composers: Mapping[str, Composer]) -> Iterator[None]:
         scheduler.shutdown(wait=True)
 
 
-def run_worker(composers: Mapping[str, Composer]) -> None:
-    """Deliver the mail of the current app until SIGTERM or SIGINT. Only in the main thread."""
+def run_worker(composers: Mapping[str, Composer], *, until: Set[signal.Signals]) -> None:
+    """Deliver the mail of the current app until one of these signals: SIGTERM, SIGINT, or both; another one is ignored.
+
+    Only in the main thread.
+    """
     told = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: told.set())
+        signal.signal(each, (lambda *_: told.set()) if each in until else signal.SIG_IGN)
     wake_for_signals()
     with worker(composers):
         told.wait()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -117,10 +118,18 @@ class Server:
             time.sleep(0.05)
         return self
 
+    def workers(self) -> list[int]:
+        """The processes that answer, as the log names them; a successor takes the place of one that has died."""
+        return list(dict(map(int, each) for each in re.findall(r"Spawning worker-(\d+) with PID: (\d+)", self.log)).values())
+
+    def mailers(self) -> list[int]:
+        """The process that delivers mail; none while it is between two, of which the second one follows the first."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for each in children for pid in each.read_text().split() if int(pid) not in self.workers()]
+
     def pids(self) -> list[int]:
         """The processes of the server: the first one, and its children."""
-        pid = self.process.pid
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        return [self.process.pid, *self.mailers(), *self.workers()]
 
     def kill(self) -> None:
         """End every process of the server at once, without a warning."""

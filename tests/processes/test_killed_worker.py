@@ -17,19 +17,16 @@ from tests.processes.servers import START_SECONDS, Server, Visitor, eventually
 
 NEW_PASSWORD = "Another-Horse-8"
 KILLS, CLIENTS, LIVES = 2, 8, 20
+# Granian gives up on a worker that dies so soon after it was started in the place of another one.
+CRASH_LOOP = 5.5
 
 
 @pytest.fixture(scope="module")
 def server(new_stores: Callable[[], Stores], start: Callable[..., Server]) -> Server:
     """Two workers, so that one is there while the other is not."""
     found = start(new_stores(), "--workers", "2").wait()
-    eventually(lambda: len(workers(found)) == 2, START_SECONDS)
+    eventually(lambda: len(found.workers()) == 2, START_SECONDS)
     return found
-
-
-def workers(server: Server) -> list[int]:
-    """The processes that serve; another child looks after what they share."""
-    return [pid for pid in server.pids()[1:] if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @dataclass
@@ -90,7 +87,7 @@ def test_nothing_acknowledged_is_lost_when_workers_are_killed(server: Server) ->
     ledger = Ledger()
     killed: list[int] = []
     while len(killed) < KILLS or not ledger.unanswered:
-        killed.append(kill_amid_a_crowd(server, ledger))
+        killed.append(kill_amid_a_crowd(server, ledger, server.workers()[len(killed) % 2]))
 
     assert ledger.unexpected == []
     assert ledger.acknowledged >= 500
@@ -101,13 +98,19 @@ def test_nothing_acknowledged_is_lost_when_workers_are_killed(server: Server) ->
     for user in ledger.dead:
         assert user.get("/v1/users/me").json["type"] == "/problems/token-revoked"
         assert user.refresh().json["type"] == "/problems/session-ended"
-    assert not set(workers(server)) & set(killed)
+    assert not set(server.workers()) & set(killed)
     assert server.status() == 200
 
 
-def kill_amid_a_crowd(server: Server, ledger: Ledger) -> int:
+def seconds_since_the_start_of(pid: int) -> float:
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def kill_amid_a_crowd(server: Server, ledger: Ledger, victim: int) -> int:
     """Let the clients do their work, kill one of the two workers in the middle of it, and wait for the next one to serve."""
-    victim, started = workers(server)[0], server.log.count("Started worker-")
+    started = server.log.count("Started worker-")
+    eventually(lambda: seconds_since_the_start_of(victim) > CRASH_LOOP)
     enough = ledger.acknowledged + 80
     with ThreadPoolExecutor(CLIENTS) as pool:
         lives = [pool.submit(live, server, ledger) for _ in range(LIVES)]

@@ -225,41 +225,46 @@ def test_sigterm_lets_the_mail_that_is_being_sent_arrive(case: Case, mail: MailS
     assert len(mail.taken) == 1
 
 
-def children(pid: int) -> dict[int, str]:
-    """The processes that a process has started, and their command lines."""
-    ids = [int(each) for thread in Path(f"/proc/{pid}/task").iterdir() for each in (thread / "children").read_text().split()]
-    return {each: Path(f"/proc/{each}/cmdline").read_text().replace("\0", " ") for each in ids}
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked up in /proc")
-def test_a_process_that_answers_shares_nothing_with_the_thread_that_delivers(case: Case, mail: MailServer) -> None:
-    """It is spawned, and so is its successor: a child forked while the thread writes would find SQLite locked for ever."""
+def test_the_process_that_delivers_has_a_successor(case: Case, mail: MailServer) -> None:
+    """And whoever ends it ends nothing else: what it was sending is sent again."""
     server = case.start().wait()
-
-    def answering() -> set[int]:
-        return {pid for pid, command in children(server.process.pid).items() if "spawn_main" in command}
-
-    (first,) = answering()
-    os.kill(first, signal.SIGKILL)
-    (second,) = eventually(lambda: answering() - {first})
-    assert first != second
-    server.wait()
+    mail.stalls = {"DATA"}
     assert register(server, "ada@example.com") == 201
-    eventually(lambda: case.mails() == [("sent", 1)])
-    assert len(mail.taken) == 1
+    mail.wait_for("DATA")
+    (first,) = server.mailers()
+    os.kill(first, signal.SIGKILL)
+    (second,) = eventually(lambda: [pid for pid in server.mailers() if pid != first])
+    mail.go_on()
+    case.a_minute_passes()
+    eventually(lambda: case.mails() == [("sent", 2)])
+    assert f"the process that delivers mail has ended (-{signal.SIGKILL:d})" in server.log
+    assert server.mailers() == [second]
+    server.terminate()
+    assert server.process.wait(STOP_SECONDS) == 0
+    assert not Path(f"/proc/{second}").exists()
+
+
+def test_no_mail_is_delivered_once_everybody_else_has_gone(case: Case) -> None:
+    """kill -9 of the first process cannot be passed on; but where nobody answers any more nobody asks for mail."""
+    server = case.start().wait()
+    (mailer,), workers = server.mailers(), server.workers()
+    for pid in (server.process.pid, *workers):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{mailer}").exists())
 
 
 def test_a_worker_of_its_own_delivers_until_it_is_told_to_stop(case: Case, mail: MailServer) -> None:
     """For servers that have none: `keycard mail work`."""
     server = case.start().wait()
-    os.kill(server.process.pid, signal.SIGSTOP)
+    (mailer,) = server.mailers()
+    os.kill(mailer, signal.SIGSTOP)
     assert register(server, "ada@example.com") == 201
     command = [KEYCARD, "mail", "work"]
     with subprocess.Popen(command, env=server.environment, cwd=server.environment["HOME"]) as worker:
         eventually(lambda: case.mails() == [("sent", 1)], START_SECONDS)
         worker.terminate()
         assert worker.wait(STOP_SECONDS) == 0
-    os.kill(server.process.pid, signal.SIGCONT)
+    os.kill(mailer, signal.SIGCONT)
     assert len(mail.taken) == 1
 
 

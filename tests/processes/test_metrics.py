@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from api.observability import metrics
 from tests.actors import Bearer
 from tests.conftest import Stores
 from tests.observability.test_metrics import PATH, told, value
@@ -18,13 +17,14 @@ from tests.processes.test_serve import anew
 
 def test_two_processes_count_together(start: Callable[..., Server], tmp_path: Path) -> None:
     """Whoever is asked tells the sums. What a process that died was doing is forgotten; what it has counted is not."""
-    server = start(Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None), "--workers", "2", metrics_enabled=True).wait()
+    stores = Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None)
+    server = start(stores, "--workers", "2", environment={"TMPDIR": str(tmp_path)}, metrics_enabled=True).wait()
     user = Visitor(server).join()
 
     def metrics_now() -> str:
         return anew(server, PATH).text
 
-    folder = folder_of(server)
+    (folder,) = tmp_path.glob("keycard-metrics-*")
 
     def answering() -> set[int]:
         return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livesum_*.db")}
@@ -47,19 +47,6 @@ def test_two_processes_count_together(start: Callable[..., Server], tmp_path: Pa
     server.terminate()
     server.process.wait(30)
     assert not folder.exists()
-
-
-def folder_of(server: Server) -> Path:
-    """The folder in which the processes of a server count."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    found = {
-        each.partition("=")[2]
-        for pid in children
-        for each in Path(f"/proc/{pid}/environ").read_text().split("\0")
-        if each.startswith(f"{metrics.FOLDER}=")
-    }
-    (folder,) = found
-    return Path(folder)
 
 
 def test_redis_away_is_seen(

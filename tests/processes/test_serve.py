@@ -1,7 +1,9 @@
 """`keycard serve`: several workers, and the end of a process."""
 
 import json
+import os
 import select
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,6 +83,31 @@ def login_request(name: str) -> bytes:
     body = json.dumps({"username": name, "password": PASSWORD}).encode()
     head = "POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_what_a_server_leaves_is_one_file(told: signal.Signals, tmp_path: Path, start: Callable[..., Server]) -> None:
+    """A copy of it is a backup: nothing waits in the log beside it. Ctrl-C reaches all its processes, and none finds that odd."""
+    server = start(Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None)).wait()
+    assert Visitor(server).register().status_code == 201
+    assert (tmp_path / "keycard.sqlite3-wal").exists()
+    os.killpg(server.process.pid, told)
+    assert server.process.wait(STOP_SECONDS) == 0
+    assert [file.name for file in tmp_path.glob("keycard.sqlite3*")] == ["keycard.sqlite3"]
+    assert "Traceback" not in server.log
+    assert "error" not in server.log
+
+
+def test_the_process_that_others_are_copies_of_has_opened_nothing(tmp_path: Path, start: Callable[..., Server]) -> None:
+    """Neither the database's file, nor a connection to it: SQLite loses data where two processes have one in common."""
+    server = start(Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None)).wait()
+    assert Visitor(server).register().status_code == 201
+
+    def opened(pid: int) -> set[str]:
+        return {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+
+    assert not {file for file in opened(server.process.pid) if "sqlite" in file}
+    assert {file for pid in server.workers() for file in opened(pid) if "sqlite" in file}
 
 
 def test_a_server_says_where_its_documentation_is(server: Server) -> None:

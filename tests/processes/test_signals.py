@@ -1,5 +1,7 @@
 """SIGTERM is heard whichever thread of a process the kernel gives it to."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -21,9 +23,32 @@ threading.Timer(0.5, signal.pthread_kill, (busy.ident, signal.SIGTERM)).start()
 ended.wait()
 """
 
+# What `keycard serve` does when it is ended while it starts: the signal comes as early as it can, in the child's first moments.
+FORKS = """
+import multiprocessing, os, signal
+from api.signals import spare_forks
 
-def run(prepare: str, seconds: float) -> int:
-    return subprocess.run([sys.executable, "-c", WORKER.format(prepare=prepare)], timeout=seconds, check=False).returncode
+signal.signal(signal.SIGTERM, lambda *_: None)
+multiprocessing.set_start_method("fork")
+{prepare}
+for _ in range(50):
+    child = multiprocessing.Process(target=signal.pause)
+    child.start()
+    os.kill(child.pid, signal.SIGTERM)
+    child.join()
+    assert child.exitcode == -signal.SIGTERM, child.exitcode
+"""
+
+
+def run(prepare: str, seconds: float, script: str = WORKER) -> int:
+    """Return how it ended. Raises TimeoutExpired if it does not; then it and what it has started is killed."""
+    process = subprocess.Popen([sys.executable, "-c", script.format(prepare=prepare)], start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 def test_a_signal_for_another_thread_is_handled() -> None:
@@ -34,3 +59,12 @@ def test_without_that_the_main_thread_sleeps_on() -> None:
     """The fault that is mended, so that the test above cannot pass by itself."""
     with pytest.raises(subprocess.TimeoutExpired):
         run("", 3)
+
+
+def test_a_process_hears_its_first_signal() -> None:
+    assert run("spare_forks()", STOP_SECONDS, FORKS) == 0
+
+
+def test_without_that_the_handler_of_another_process_would_take_it() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        run("", 3, FORKS)
