@@ -113,9 +113,10 @@ def test_a_kill_at_any_step_of_the_delivery_loses_nothing(case: Case, mail: Mail
 
 
 def test_a_kill_between_commit_and_delivery_loses_nothing(case: Case, mail: MailServer) -> None:
-    """The worker, in the parent process, stands still before the request; the process that answers does not."""
+    """The process that delivers stands still before the request; the one that answers does not."""
     server = case.start().wait()
-    os.kill(server.process.pid, signal.SIGSTOP)
+    (mailer,) = server.mailers()
+    os.kill(mailer, signal.SIGSTOP)
     assert register(server, "ada@example.com") == 201
     kill(server)
     assert case.mails() == [("pending", 0)]
@@ -234,7 +235,7 @@ def test_the_process_that_delivers_has_a_successor(case: Case, mail: MailServer)
     (first,) = server.mailers()
     os.kill(first, signal.SIGKILL)
     (second,) = eventually(lambda: [pid for pid in server.mailers() if pid != first])
-    mail.go_on()
+    mail.stalls = set()
     case.a_minute_passes()
     eventually(lambda: case.mails() == [("sent", 2)])
     assert f"the process that delivers mail has ended (-{signal.SIGKILL:d})" in server.log
