@@ -176,7 +176,7 @@ class Hasher:
 def _step_aside() -> None:
     """Let whatever else the process does go first: a thread that hashes keeps a core for a tenth of a second."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def _unmatchable(argon2: Argon2) -> str:

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,11 @@ def test_the_process_that_others_are_copies_of_has_opened_nothing(tmp_path: Path
 
     assert not {file for file in opened(server.process.pid) if "sqlite" in file}
     assert {file for pid in server.workers() for file in opened(pid) if "sqlite" in file}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this way of sharing a core")
+def test_threads_that_answer_do_not_interrupt_each_other(server: Server) -> None:
+    assert {os.sched_getscheduler(pid) for pid in server.workers()} == {os.SCHED_BATCH}
 
 
 def test_a_server_says_where_its_documentation_is(server: Server) -> None:
