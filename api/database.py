@@ -23,6 +23,15 @@ from .config import Settings
 from .problems import Problem
 
 SQLITE_BUSY_SECONDS = 15
+# When PostgreSQL's machine or network has gone, this is noticed within half a minute (libpq; seconds, the last in milliseconds),
+# not after the quarter of an hour for which the kernel would send again.
+REACHABLE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 READ = "read"
 
 
@@ -73,7 +82,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     else:
         # A dead connection is found before a transaction starts on it; a read is simply run again.
         write = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 12, "pool_timeout": 5, "hide_parameters": True,
-                 "connect_args": {"connect_timeout": 5}}  # fmt: skip
+                 "connect_args": REACHABLE}  # fmt: skip
         # What runs at every request keeps a connection for each thread of a process: opening one costs more than the statement.
         read = {**write, "pool_pre_ping": False, "pool_size": 16, "max_overflow": 4}
     app.config["SQLALCHEMY_DATABASE_URI"] = url

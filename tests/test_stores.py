@@ -1,5 +1,7 @@
 """The databases: how they are set up, how they migrate, and what happens when they are away."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,21 @@ def test_a_restart_of_the_database_is_not_seen_by_readers(lost: Flask) -> None:
         close(name)
         reopen(name)
         assert user.refresh().status_code == 200
+
+
+def test_a_postgresql_that_has_gone_without_a_word_is_noticed(app: Flask) -> None:
+    """The kernel would try for a quarter of an hour to reach a machine that is no more."""
+    with app.app_context():
+        for engine in db.engines.values():
+            if engine.dialect.name != "postgresql":
+                pytest.skip("SQLite is a file")
+            with engine.connect() as connection:
+                wire = socket.socket(fileno=os.dup(connection.connection.driver_connection.pgconn.socket))
+            with wire:
+                assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+                assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                silence = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+                assert [wire.getsockopt(socket.IPPROTO_TCP, each) for each in silence] == [10, 5, 3]
 
 
 def test_one_at_a_time_is_so_from_the_call_on(app: Flask) -> None:
