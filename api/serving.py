@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 
 import click
@@ -124,6 +124,7 @@ def _keep_mailing(process: multiprocessing.Process, over: threading.Event) -> No
     while not over.wait(1):
         if not process.is_alive():
             logger.error("the process that delivers mail has ended (%s); another one begins", process.exitcode)
-            process = _start_mailing()
+            with suppress(OSError):  # no memory for one now; asked again in a second
+                process = _start_mailing()
     process.terminate()
     process.join()
