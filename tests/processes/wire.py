@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 CHUNK = 65_536
-BEGIN, COMMIT = b"BEGIN\0", b"COMMIT\0"  # the ends of the messages in which libpq sends them
+BEGIN, COMMIT, ROLLBACK = b"BEGIN\0", b"COMMIT\0", b"ROLLBACK\0"  # the ends of the messages in which libpq sends them
 CHANGE = b"WITH decided AS"  # outside a transaction it commits by itself
 PARSE, BIND = b"P", b"B"  # a statement is prepared by name, and run by it; each begins what libpq sends at once
 
@@ -25,7 +25,7 @@ class Connection:
         """Note what is sent, and say whether the database makes something last when it gets it."""
         if data.startswith(PARSE) and CHANGE in data:
             self.changes.add(_name(data, 5))
-        if data.endswith((BEGIN, COMMIT)):
+        if data.endswith((BEGIN, COMMIT, ROLLBACK)):
             self.begun = data.endswith(BEGIN)
         return data.endswith(COMMIT) or (data.startswith(BIND) and not self.begun and _name(data, 6) in self.changes)
 
