@@ -23,9 +23,9 @@ from .config import Settings
 from .problems import Problem
 
 SQLITE_BUSY_SECONDS = 15
-# When PostgreSQL's machine or network has gone, this is noticed within half a minute (libpq; seconds, the last in milliseconds),
-# not after the quarter of an hour for which the kernel would send again.
-REACHABLE = {
+# Options of libpq, in seconds, the last one in milliseconds. That PostgreSQL's machine or network has gone is noticed within half
+# a minute, and not after the quarter of an hour for which the kernel would send again.
+LIBPQ = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -82,7 +82,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     else:
         # A dead connection is found before a transaction starts on it; a read is simply run again.
         write = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 12, "pool_timeout": 5, "hide_parameters": True,
-                 "connect_args": REACHABLE}  # fmt: skip
+                 "connect_args": LIBPQ}  # fmt: skip
         # What runs at every request keeps a connection for each thread of a process: opening one costs more than the statement.
         read = {**write, "pool_pre_ping": False, "pool_size": 16, "max_overflow": 4}
     app.config["SQLALCHEMY_DATABASE_URI"] = url

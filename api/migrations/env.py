@@ -77,14 +77,13 @@ def migrate() -> None:
 
 def run() -> None:
     """A migration takes tables in one order, requests in others: what PostgreSQL ends for a deadlock is begun again."""
-    for left in reversed(range(TRIES)):
+    for _ in range(TRIES - 1):
         try:
-            migrate()
+            return migrate()
         except sa.exc.OperationalError as error:
-            if not (left and isinstance(error.orig, DeadlockDetected)):
+            if not isinstance(error.orig, DeadlockDetected):
                 raise
-        else:
-            break
+    return migrate()
 
 
 run()

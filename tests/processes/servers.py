@@ -123,9 +123,9 @@ class Server:
         return list(dict(map(int, each) for each in re.findall(r"Spawning worker-(\d+) with PID: (\d+)", self.log)).values())
 
     def mailers(self) -> list[int]:
-        """The process that delivers mail; none while it is between two, of which the second one follows the first."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for each in children for pid in each.read_text().split() if int(pid) not in self.workers()]
+        """The process that delivers mail, which is every child that does not answer; for a moment none, after one was killed."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # of each of its threads
+        return sorted({int(pid) for each in children for pid in each.read_text().split()} - {*self.workers()})
 
     def pids(self) -> list[int]:
         """The processes of the server: the first one, and its children."""

@@ -1,4 +1,4 @@
-"""SIGTERM is heard whichever thread of a process the kernel gives it to."""
+"""SIGTERM is heard, whichever thread of a process the kernel gives it to, and from its first moment on."""
 
 import os
 import signal
@@ -25,14 +25,14 @@ ended.wait()
 
 # What `keycard serve` does when it is ended while it starts: the signal comes as early as it can, in the child's first moments.
 FORKS = """
-import multiprocessing, os, signal
+import multiprocessing, os, signal, time
 from api.signals import spare_forks
 
 signal.signal(signal.SIGTERM, lambda *_: None)
 multiprocessing.set_start_method("fork")
 {prepare}
 for _ in range(50):
-    child = multiprocessing.Process(target=signal.pause)
+    child = multiprocessing.Process(target=time.sleep, args=(60,))  # which goes on after a handler that does nothing
     child.start()
     os.kill(child.pid, signal.SIGTERM)
     child.join()

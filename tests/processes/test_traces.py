@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.conftest import Stores
 from tests.observability.marks import Marks
-from tests.processes.servers import Server, Visitor, eventually
+from tests.processes.servers import STOP_SECONDS, Server, Visitor, eventually
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -108,6 +108,18 @@ def test_a_request_is_a_trace_with_the_callers_id(server: Server, receiver: Rece
     lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line.get("request_id") == "mine-7"]
     assert line["trace_id"] == TRACE
+
+
+def test_the_last_traces_are_sent_at_the_end(server: Server, receiver: Receiver, start: Callable[..., Server]) -> None:
+    """Of a process that waits for more before it sends any."""
+    late = {**server.environment, "OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_SERVICE_NAME": "late"}
+    stores = Stores("postgresql", server.environment["KEYCARD_DATABASE_URL"], server.environment["KEYCARD_REDIS_URL"])
+    leaving = start(stores, environment=late).wait()
+    assert leaving.status("/v1/config") == 200
+    assert "late" not in receiver.services
+    leaving.terminate()
+    assert leaving.process.wait(STOP_SECONDS) == 0
+    assert "late" in receiver.services
 
 
 def test_no_secret_leaves_in_a_span(server: Server, receiver: Receiver) -> None:
