@@ -1,13 +1,8 @@
 """The table of contents: what Keycard is made of, in order."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from inspect import iscoroutinefunction
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
-from flask import Flask, Response
-from flask.json.provider import DefaultJSONProvider
+from flask import Flask
 from flask_smorest import Blueprint as SmorestBlueprint
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -15,6 +10,7 @@ from . import database, docs, keys, observability, problems
 from .accounts.mail import COMPOSERS
 from .accounts.resources import joining, me
 from .admin.resources import blp as administration
+from .application import Keycard
 from .config import Settings, load_settings
 from .discovery.resources import blp as discovery
 from .extensions import cors
@@ -30,34 +26,6 @@ from .sessions.door import Door
 from .sessions.principal import find_live
 from .sessions.resources import auth, mine
 from .users import passwords
-
-
-class Json(DefaultJSONProvider):
-    """Flask's JSON, which answers in less time."""
-
-    sort_keys = False
-    ensure_ascii = False
-
-    def response(self, *args: Any, **kwargs: Any) -> Response:
-        value = self._prepare_response_obj(args, kwargs)
-        try:
-            body = orjson.dumps(value)
-        except TypeError:  # what JSON can say and orjson cannot: lone surrogates, huge numbers
-            body = self.dumps(value, ensure_ascii=True).encode()
-        return Response(body, mimetype=self.mimetype)
-
-
-class Keycard(Flask):
-    """Flask, which asks once of each function whether it is a coroutine, not ten times in every request."""
-
-    json_provider_class = Json
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return super().ensure_sync(func) if _is_coroutine(getattr(func, "__func__", func)) else func
-
-
-_is_coroutine = lru_cache(maxsize=1024)(iscoroutinefunction)
-
 
 FEATURES = (auth, joining, me, mine, administration, jwks, discovery, health)
 

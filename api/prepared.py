@@ -5,8 +5,7 @@ statement they cost one round trip, and no BEGIN and no COMMIT.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,7 +58,7 @@ class Prepared:
             return fetch_one(self._statement, parameters)
 
         def run() -> Sequence[Any] | None:
-            with _taken(engine.raw_connection()) as pooled:
+            with _Taken(engine.raw_connection()) as pooled:
                 return self.on(pooled, engine.dialect, parameters)
 
         try:
@@ -134,7 +133,7 @@ class Change:
             raise _as_usual(error, engine) from error
 
     def _run(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        with _taken(_living(engine)) as pooled:
+        with _Taken(_living(engine)) as pooled:
             if self._in_the_way is None:
                 return self._at_once.on(pooled, engine.dialect, parameters)
             return self._together(pooled, engine.dialect, parameters, self._in_the_way)
@@ -213,16 +212,19 @@ def _despite_deadlocks(run: Callable[[], T]) -> T:
     return run()
 
 
-@contextmanager
-def _taken(pooled: PoolProxiedConnection) -> Iterator[PoolProxiedConnection]:
-    """Give the connection back to its pool; one on which something went wrong is not used again."""
-    try:
-        yield pooled
-    except BaseException:
-        pooled.invalidate()
-        raise
-    finally:
-        pooled.close()
+class _Taken:
+    """Gives the connection back to its pool; one on which something went wrong is not used again."""
+
+    def __init__(self, pooled: PoolProxiedConnection) -> None:
+        self._pooled = pooled
+
+    def __enter__(self) -> PoolProxiedConnection:
+        return self._pooled
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._pooled.invalidate()
+        self._pooled.close()
 
 
 def _as_usual(error: Exception, engine: Engine) -> Exception:
@@ -275,7 +277,7 @@ class _OfPostgreSQL(_Compiled):
         self._formats = [PyFormat.AUTO] * len(self._bind)
 
     def _run(self, pooled: PoolProxiedConnection, values: list[Any]) -> list[Any] | None:
-        connection: Any = pooled.driver_connection
+        connection: Any = pooled.dbapi_connection
         transformer = Transformer(connection)
         sent = transformer.dump_sequence(values, self._formats)
         name = self._name(pooled, connection, transformer.types or ())

@@ -10,10 +10,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from flask import Flask, Response, current_app, g, json, request
+from flask import Flask, current_app, g, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from .application import Response, to_json
 
 MEDIA_TYPE = "application/problem+json"
 REALM = 'Bearer realm="keycard"'
@@ -85,9 +87,9 @@ class Problem(HTTPException):
         return headers
 
     def get_body(self, *args: Any, **kwargs: Any) -> str:
-        return self.body(request_id())
+        return self.body(request_id()).decode()
 
-    def body(self, request_id: str) -> str:
+    def body(self, request_id: str) -> bytes:
         """The answer to a request of this id."""
         body: dict[str, Any] = {
             "type": self.type_uri(),
@@ -99,7 +101,7 @@ class Problem(HTTPException):
         }
         if self.errors:
             body["errors"] = self.errors
-        return json.dumps(body)
+        return to_json(body)
 
 
 class MalformedRequest(Problem):
@@ -203,9 +205,11 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 def request_id() -> str:
     """The id of this request: the caller's `X-Request-ID` where it is harmless, else a new one."""
-    found: str | None = g.get("request_id")
+    kept: Any = g
+    kept = vars(kept._get_current_object())  # noqa: SLF001 - once, as it is asked in every request
+    found: str | None = kept.get("request_id")
     if found is None:
-        found = g.request_id = request_id_of(request.headers.get("X-Request-ID", ""))
+        found = kept["request_id"] = request_id_of(request.environ.get("HTTP_X_REQUEST_ID", ""))
     return found
 
 
@@ -262,4 +266,4 @@ def _render_crash(error: Exception) -> Response:
 def response(problem: Problem) -> Response:
     """Render a problem."""
     g.problem = problem.slug  # for the line that the log gets
-    return Response(problem.get_body(), status=problem.status, headers=problem.get_headers())
+    return Response(problem.body(request_id()), status=problem.status, headers=problem.get_headers())

@@ -19,7 +19,7 @@ def change(principal: Principal, *, current_password: str, new_password: str) ->
     with transaction():
         if not users.set_password_hash(found.id, old=found.password_hash, new=new_hash):
             raise users.WrongPassword  # changed by another request since we looked
-        sessions.end_all(found.id, "password_changed", keep=principal.session.id)
+        sessions.end_all(found.id, "password_changed", keep=principal.session_id)
         one_time_tokens.void(found.id, RESET_PASSWORD)
         audit.record("password_changed", found.id, **principal.acting)
         if found.proven_email:

@@ -149,7 +149,7 @@ class UserSessions(MethodView):
         As the user sees them; `current` marks yours, if it is one of them.
         """
         users.get_user(user_id)
-        return sessions.list_live(user_id, current=sessions.current().session.id, **page)
+        return sessions.list_live(user_id, current=sessions.current().session_id, **page)
 
 
 @blp.route("/events")

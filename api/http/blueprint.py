@@ -12,10 +12,11 @@ Default is deny: an operation without `@blp.operation` stops the start of the ap
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any, TypeVar
 
 import flask_smorest
-from flask import Request, Response, current_app, request
+from flask import Request, Response, after_this_request, current_app, request
 
 from ..problems import (
     MEDIA_TYPE,
@@ -54,7 +55,6 @@ class Blueprint(flask_smorest.Blueprint):
     def __init__(self, name: str, import_name: str, *, description: str, **kwargs: Any) -> None:
         super().__init__(name, import_name, description=description, **kwargs)
         self.before_request(_enforce)
-        self.after_request(_add_declared_headers)
         self._prepare_doc_cbks.append(_document)
 
     def arguments(self, schema: type[Schema], *, location: str = "json", example: Any = None) -> Callable[[F], F]:
@@ -148,19 +148,14 @@ def _enforce() -> None:
     limits.count(_limit_of(declared, called.method))
     if "conditional" in declared:
         preconditions.demand()
+    if "cached" in declared:
+        after_this_request(partial(_let_keep, declared["cached"]))
 
 
-def _add_declared_headers(response: Response) -> Response:
-    called = _called()
-    if called.method != "OPTIONS" and response.status_code == 200:
-        declared = _declared(called)
-        if "cached" in declared:
-            response.headers["Cache-Control"] = _cache_control(declared)
+def _let_keep(seconds: int, response: Response) -> Response:
+    if response.status_code == 200:
+        response.headers["Cache-Control"] = f"public, max-age={seconds}"
     return response
-
-
-def _cache_control(declared: Mapping[str, Any]) -> str:
-    return f"public, max-age={declared['cached']}" if "cached" in declared else "no-store"
 
 
 def _limit_of(declared: Mapping[str, Any], method: str) -> Limit:

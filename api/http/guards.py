@@ -202,7 +202,8 @@ def authenticate(security: Security, called: Request) -> None:
     """Let a request pass or raise; afterwards `current_user` and `get_jwt()` know the caller."""
     if not security.tokens:
         return
-    found = _credential(security, called)
+    guard = _guard()
+    found = _credential(security, called, guard.cookies)
     if found is None:
         if not security.optional:
             raise Unauthenticated
@@ -213,7 +214,7 @@ def authenticate(security: Security, called: Request) -> None:
         raise InvalidToken
     if security.fresh and (claims["fresh"] is False or claims["fresh"] < clock.now().timestamp()):
         raise FreshTokenRequired
-    caller = _guard().find_bearer(claims) if security.live else None
+    caller = guard.find_bearer(claims) if security.live else None
     if security.live and caller is None:
         raise TokenRevoked
     if security.roles and not (caller and set(security.roles) <= set(caller.roles)):
@@ -247,10 +248,9 @@ def _remember(location: str | None, header: dict[str, Any], claims: dict[str, An
     context._jwt_extended_jwt_user = {"loaded_user": caller}  # noqa: SLF001
 
 
-def _credential(security: Security, called: Request) -> _Credential | None:
-    """Find the one credential."""
-    header = called.headers.get("Authorization")
-    names = _guard().cookies
+def _credential(security: Security, called: Request, names: Mapping[str, str]) -> _Credential | None:
+    """Find the one credential. names: of the cookies."""
+    header = called.environ.get("HTTP_AUTHORIZATION")
     sent = called.cookies if "HTTP_COOKIE" in called.environ else {}
     cookies = [kind for kind in security.tokens if sent.get(names[kind])]
     if header is None:

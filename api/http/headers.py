@@ -28,10 +28,9 @@ def init_app(app: Flask) -> None:
 def _complete(response: Response) -> Response:
     headers = response.headers
     present = {name.lower() for name, _ in headers}
-    headers.add("X-Request-ID", request_id())
-    for name, value in always(settings()):
-        if name.lower() not in present:
-            headers.add(name, value)  # `setdefault` searches three times, and raises to find nothing
+    more = [each for each in always(settings()) if each[0].lower() not in present]
+    # `add` would look at each for a line break, `setdefault` look for it three times.
+    headers._list += [("X-Request-ID", request_id()), *more]  # noqa: SLF001
     if response.status_code == 202:
         response.set_data(b"")  # smorest says `null` for nothing
     if response.status_code in {202, 204, 304}:

@@ -163,8 +163,10 @@ def count(limit: Limit) -> None:
 
 
 def _current() -> list[RequestLimit]:
+    if "limited" not in g:
+        return []
     limiter: Limiter = current_app.extensions["keycard.limiter"]
-    return limiter.current_limits if "limited" in g else []
+    return limiter.current_limits
 
 
 def _too_many(_: RateLimitExceeded) -> Response:

@@ -81,7 +81,7 @@ class Observed:
         self._app = app
         self._views = app.view_functions
         self._inner = inner
-        self._logger = logs.request_logger(settings)
+        self._line = logs.request_lines(settings)
         self._metrics: metrics.Metrics | None = app.extensions.get(metrics.EXTENSION)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -112,17 +112,12 @@ class Observed:
         name = _operation(self._views, called) if called else UNMATCHED
         if self._metrics:
             self._metrics.answered(name, status, seconds)
-        if status >= 500:
-            tell = self._logger.error
-        elif status < 400 and name in QUIET:
-            tell = self._logger.debug
-        else:
-            tell = self._logger.info
+        level = "error" if status >= 500 else "debug" if status < 400 and name in QUIET else "info"
         method = environ["REQUEST_METHOD"]
         claims = about.get("signed_in") or about.get("_jwt_extended_jwt") or {}  # the second is of the verified token
         more = {key: about[key] for key in ("problem", "trace_id") if key in about}
-        tell(
-            "request",
+        self._line(
+            level,
             request_id=about.get("request_id"),
             method=method if method in METHODS else "other",
             route=rule.rule if rule else None,

@@ -41,7 +41,7 @@ class Door:
         with self._app.app_context():
             problem = self._hasher.too_many("queue_full")
             metrics.count(metrics.LOGINS, "overloaded")
-            body = problem.body(request_id).encode()
+            body = problem.body(request_id)
         length = ("Content-Length", str(len(body)))
         # Of which the line in the log is made.
         called = SimpleNamespace(url_rule=self._rule, method=environ["REQUEST_METHOD"])

@@ -38,7 +38,7 @@ def end_others(principal: Principal) -> None:
     """End every session of one's own but the present one."""
     me = principal.identity.id
     with transaction():
-        if end_all(me, "revoked", keep=principal.session.id):
+        if end_all(me, "revoked", keep=principal.session_id):
             audit.record("sessions_revoked", me, **principal.acting)
 
 

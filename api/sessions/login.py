@@ -149,7 +149,7 @@ def confirm_password(principal: Principal, password: str) -> users.Credentials:
     if not users.hasher().verify(password, found.password_hash if found else None) or found is None:
         with transaction():
             if users.lock(principal.identity.id):
-                audit.record("reauthentication_failed", principal.identity.id, session_id=principal.session.id)
+                audit.record("reauthentication_failed", principal.identity.id, session_id=principal.session_id)
         raise users.WrongPassword
     return found
 
@@ -161,7 +161,7 @@ def reauthenticate(principal: Principal, password: str) -> TokenPair:
     with transaction() as database:
         session = database.scalars(
             update(Session)
-            .where(Session.id == principal.session.id, Session.ended_at.is_(None), Session.expires_at > now)
+            .where(Session.id == principal.session_id, Session.ended_at.is_(None), Session.expires_at > now)
             .values(authenticated_at=now, access_expires_at=expiries(now)["access_until"])
             .returning(Session)
         ).one_or_none()

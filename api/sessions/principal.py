@@ -21,7 +21,6 @@ SESSION_COLUMNS: tuple[Any, ...] = (
     Session.delivery,
     Session.created_at,
     Session.last_used_at,
-    Session.authenticated_at,
     Session.expires_at,
     Session.ip_address,
     Session.user_agent,
@@ -36,7 +35,6 @@ class SessionView:
     delivery: str
     created_at: datetime
     last_used_at: datetime
-    authenticated_at: datetime
     expires_at: datetime
     ip_address: str | None
     user_agent: str | None
@@ -57,10 +55,15 @@ class Acting(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A signed-in caller."""
+    """A signed-in caller. session_row: the values of SESSION_COLUMNS, of which few requests need more than the id."""
 
     identity: Identity
-    session: SessionView
+    session_id: uuid.UUID
+    session_row: Sequence[Any]
+
+    @property
+    def session(self) -> SessionView:
+        return SessionView.of(self.session_row, current=True)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -69,14 +72,14 @@ class Principal:
     @property
     def acting(self) -> Acting:
         """Who does something, for the audit log."""
-        return Acting(actor_id=self.identity.id, session_id=self.session.id)
+        return Acting(actor_id=self.identity.id, session_id=self.session_id)
 
 
 _now = bindparam("now", type_=Session.expires_at.type)
 # Everything that can kill an access token before its time is a condition here: the session ended or too old, the account
 # suspended or deleted, its epoch raised.
 _live = Prepared(
-    select(*COLUMNS, *SESSION_COLUMNS)
+    select(*COLUMNS[1:], *SESSION_COLUMNS[1:])  # both ids are known
     .join(User, User.id == Session.user_id)
     .where(
         Session.id == bindparam("sid"),
@@ -91,17 +94,12 @@ _live = Prepared(
 
 def find_live(claims: dict[str, Any]) -> Principal | None:
     """Return the bearer of a verified access token, or None if the token has been revoked in any way."""
-    row = _live.fetch_one(
-        {
-            "sid": uuid.UUID(claims["sid"]),
-            "sub": uuid.UUID(claims["sub"]),
-            "epoch": claims["epoch"],
-            "now": clock.now(),
-        }
-    )
+    user_id, session_id = uuid.UUID(claims["sub"]), uuid.UUID(claims["sid"])
+    row = _live.fetch_one({"sid": session_id, "sub": user_id, "epoch": claims["epoch"], "now": clock.now()})
     if row is None:
         return None
-    return Principal(Identity.of(row[: len(COLUMNS)]), SessionView.of(row[len(COLUMNS) :], current=True))
+    split = len(COLUMNS) - 1
+    return Principal(Identity.of([user_id, *row[:split]]), session_id, [session_id, *row[split:]])
 
 
 def current() -> Principal:

@@ -142,7 +142,7 @@ class Sessions(MethodView):
         One for each sign-in that is still open, newest first; `current` marks the one you are using.
         """
         me = current()
-        return list_live(me.identity.id, current=me.session.id, **page)
+        return list_live(me.identity.id, current=me.session_id, **page)
 
     @mine.operation("revoke_other_sessions", access_token)
     @mine.response(204, description="Every other session has ended.")
