@@ -50,8 +50,10 @@ class Response(flask.Response):
         headers = self.headers.to_wsgi_list()
         names = [name for name, _ in headers]
         complete = "Content-Length" in names and "Location" not in names and not self._on_close and self.is_sequence
-        if not complete or self.status_code in {204, 304} or environ["REQUEST_METHOD"] == "HEAD":
+        if not complete or self.status_code == 304 or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_wsgi_response(environ)
+        if self.status_code == 204:
+            return (), self.status, [each for each in headers if each[0] != "Content-Length"]
         return self.response, self.status, headers  # type: ignore[return-value]  # a sequence of bytes
 
 

@@ -7,7 +7,7 @@ statement they cost one round trip, and no BEGIN and no COMMIT.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -278,29 +278,37 @@ class _OfPostgreSQL(_Compiled):
 
     def _run(self, pooled: PoolProxiedConnection, values: list[Any]) -> list[Any] | None:
         connection: Any = pooled.dbapi_connection
-        transformer = Transformer(connection)
-        sent = transformer.dump_sequence(values, self._formats)
-        name = self._name(pooled, connection, transformer.types or ())
-        result = connection.pgconn.exec_prepared(name, sent, transformer.formats)
+        known: _OnConnection | None = pooled.info.get(self)
+        if known is None:
+            known = pooled.info[self] = _OnConnection(Transformer(connection), {})
+        sent = known.transformer.dump_sequence(values, self._formats)
+        types = known.transformer.types or ()
+        name = known.names.get(types)
+        is_new = name is None
+        if name is None:
+            name = known.names[types] = self._prepare(pooled, types)
+        result = connection.pgconn.exec_prepared(name, sent, known.transformer.formats)
         if result.status != ExecStatus.TUPLES_OK:
             raise _error(connection, result)
-        if not result.ntuples:
-            return None
-        transformer.set_pgresult(result)
-        return transformer.load_row(0, list)
+        known.transformer.set_pgresult(result, set_loaders=is_new)
+        return known.transformer.load_row(0, list) if result.ntuples else None
 
-    def _name(self, pooled: PoolProxiedConnection, connection: Any, types: tuple[int, ...]) -> bytes:
-        """What it is called on this connection, where it is prepared if it was not. A number's type goes by its size."""
-        names: dict[Any, bytes] = pooled.info.setdefault(NAMES, {})
-        key = (self, types)
-        name = names.get(key)
-        if name is None:
-            name = b"keycard_%d" % len(names)
-            result = connection.pgconn.prepare(name, self._text.encode(), types)
-            if result.status != ExecStatus.COMMAND_OK:
-                raise _error(connection, result)
-            names[key] = name
+    def _prepare(self, pooled: PoolProxiedConnection, types: tuple[int, ...]) -> bytes:
+        """Prepare it on this connection, and return its name there."""
+        connection: Any = pooled.dbapi_connection
+        number = pooled.info[NAMES] = pooled.info.get(NAMES, 0) + 1
+        name = b"keycard_%d" % number
+        result = connection.pgconn.prepare(name, self._text.encode(), types)
+        if result.status != ExecStatus.COMMAND_OK:
+            raise _error(connection, result)
         return name
+
+
+class _OnConnection(NamedTuple):
+    """What one connection knows of a statement. names: by the types of its parameters, as a number's type goes by its size."""
+
+    transformer: Transformer
+    names: dict[tuple[int, ...], bytes]
 
 
 def _error(connection: Any, result: Any) -> psycopg.Error:

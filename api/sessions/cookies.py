@@ -73,6 +73,8 @@ def _set(response: Response, name: str, value: str, seconds: int, *, path: str =
 
 def clear() -> None:
     """Take our cookies away from the browser, if it sent any."""
+    if "HTTP_COOKIE" not in request.environ:
+        return
     names = CookieNames.of(settings())
     present = [name for name in (names.access, names.refresh, names.csrf) if name in request.cookies]
 

@@ -14,7 +14,7 @@ from the database: at the next revocation, at the next readiness check, and at s
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,6 +39,10 @@ if tonumber(redis.call('get', KEYS[1]) or '-1') <= tonumber(ARGV[1]) then
 end
 """
 COMPLETE = PREFIX + "complete"
+END = """
+redis.call('set', KEYS[1], 1, 'PX', ARGV[1])
+return redis.call('exists', KEYS[2])
+"""
 # A rebuild is written in batches, between which Redis answers others. Where its first key is still there, nothing was lost.
 FINISH = """
 if redis.call('del', KEYS[1]) == 1 then
@@ -80,7 +84,9 @@ class Mirror:
 
     def publish_ended(self, session_id: uuid.UUID, access_expires_at: datetime) -> None:
         """Mirror a session that is known to have ended."""
-        self._write(lambda pipe: self._put_sessions(pipe, [(session_id, access_expires_at)]))
+        # One command, which takes half of the CPU that a pipeline of two would.
+        left = max(1, _milliseconds_left(access_expires_at))
+        self._try(lambda: self._redis.eval(END, 2, f"{PREFIX}sid:{session_id}", COMPLETE, left))
 
     def publish_sessions(self, ids: Sequence[uuid.UUID]) -> None:
         """Mirror those of these sessions that have ended. What became of them is read again, because the answer to a COMMIT can
@@ -107,16 +113,22 @@ class Mirror:
         except redis.RedisError:
             return False
 
-    def _write(self, put: Any) -> bool:
+    def _write(self, put: Callable[[Any], None]) -> bool:
+        def write() -> bool:
+            pipe = self._redis.pipeline(transaction=False)
+            put(pipe)
+            pipe.exists(COMPLETE)  # last: a Redis that is emptied in between is noticed
+            return bool(pipe.execute()[-1])
+
+        return self._try(write)
+
+    def _try(self, write: Callable[[], object]) -> bool:
+        """write: returns whether the mirror is complete, as it was after writing."""
         if not self.configured or time.monotonic() < self._paused_until:
             self._stale = True
             return False
         try:
-            pipe = self._redis.pipeline(transaction=False)
-            put(pipe)
-            pipe.exists(COMPLETE)  # last: a Redis that is emptied in between is noticed
-            *_, complete = pipe.execute()
-            if self._stale or not complete:
+            if not write() or self._stale:
                 self._rebuild()
         except (redis.RedisError, SQLAlchemyError) as error:
             # What was revoked is committed and holds here; an error now would only deny it.
