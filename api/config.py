@@ -215,6 +215,12 @@ class Settings:
         "hashes running at once in one process; 0 means one per core, divided among the workers of `keycard serve`",
         Range(0),
     )
+    argon2_queue: int | None = _setting(
+        None,
+        "sign-ins that may wait for a hash in one process, each in a thread; when not set, 8, or with `keycard serve` so many that "
+        "half of its threads are left",
+        Range(0),
+    )
     ratelimit_enabled: bool = _setting(default=True, doc="whether requests are counted at all")
     ratelimit_login_account: str = _setting("5/minute", "sign-ins per account and address", _rate)
     ratelimit_login_address: str = _setting("20/minute", "sign-ins per address", _rate)

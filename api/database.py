@@ -83,8 +83,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         # A dead connection is found before a transaction starts on it; a read is simply run again.
         write = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 12, "pool_timeout": 5, "hide_parameters": True,
                  "connect_args": LIBPQ}  # fmt: skip
-        # What runs at every request keeps a connection for each thread of a process: opening one costs more than the statement.
-        read = {**write, "pool_pre_ping": False, "pool_size": 16, "max_overflow": 4}
+        # What runs at every request keeps its connections, as opening one costs more than the statement, and has no more of them:
+        # one that is closed when it comes back is soon opened again.
+        read = {**write, "pool_pre_ping": False, "pool_size": 16, "max_overflow": 0}
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = write
     app.config["SQLALCHEMY_BINDS"] = {READ: {"url": url, "isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None, **read}}

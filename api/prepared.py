@@ -307,7 +307,7 @@ class _OfPostgreSQL(_Compiled):
 class _OnConnection(NamedTuple):
     """What one connection knows of a statement. names: by the types of its parameters, as a number's type goes by its size."""
 
-    transformer: Transformer
+    transformer: Any  # psycopg's name is of two classes, in C and in Python
     names: dict[tuple[int, ...], bytes]
 
 

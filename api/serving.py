@@ -33,7 +33,7 @@ logger = logging.getLogger("keycard")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on.")
 @click.option("--workers", type=click.IntRange(1), help="Processes. [default: one per core, with PostgreSQL and Redis]")
-@click.option("--threads", default=16, show_default=True, help="Threads of each process.")
+@click.option("--threads", default=32, show_default=True, help="Threads of each process.")
 def serve(host: str, port: int, workers: int | None, threads: int) -> None:
     """Serve with the production server. In development the database is migrated first."""
     try:
@@ -44,7 +44,9 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
     workers = workers or affordable_workers(chosen)
     if workers > 1 and not chosen.redis_url:
         click.echo("Without KEYCARD_REDIS_URL every process counts its rate limits alone.", err=True)
-    os.environ["KEYCARD_ARGON2_CONCURRENCY"] = str(chosen.argon2_concurrency or max(1, machine.cores() // workers))
+    hashing = chosen.argon2_concurrency or max(1, machine.cores() // workers)
+    waiting = max(0, threads // 2 - hashing) if chosen.argon2_queue is None else chosen.argon2_queue
+    os.environ |= {"KEYCARD_ARGON2_CONCURRENCY": str(hashing), "KEYCARD_ARGON2_QUEUE": str(waiting)}
     spare_forks()
     multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
     with metrics.shared_folder(chosen):

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from multiprocessing.util import Finalize
 
 from flask import Flask
@@ -24,18 +23,10 @@ SWITCH_SECONDS = 0.05
 def create_worker() -> Flask:
     """The app, in a process of its own."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    _let_threads_finish()
     wake_for_signals()
     app = _create_app()
     gc.freeze()
     return app
-
-
-def _let_threads_finish() -> None:
-    """See that a thread that wakes up does not interrupt the one that runs only to wait for Python's lock, which that one has."""
-    if sys.platform == "linux":
-        with suppress(OSError):  # a sandbox may not know it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def deliver_mail() -> None:

@@ -29,7 +29,7 @@ from .models import name_key
 MAX_LENGTH = 128
 # How long a sign-in waits for a free slot before it is turned away.
 QUEUE_SECONDS = 5.0
-# How many may wait: each holds a thread that nothing else can use meanwhile.
+# How many may wait where nobody says: each holds a thread that nothing else can use meanwhile.
 QUEUE_LENGTH = 8
 EXTENSION = "keycard.hasher"
 T = TypeVar("T")
@@ -104,7 +104,9 @@ class Hasher:
     def __init__(self, settings: Settings) -> None:
         self._argon2 = PasswordHasher(**settings.argon2._asdict())
         self._size = settings.argon2_concurrency or cores()
-        self._places = BoundedSemaphore(self._size + QUEUE_LENGTH)
+        queue = QUEUE_LENGTH if settings.argon2_queue is None else settings.argon2_queue
+        self._all_places = self._size + queue
+        self._places = BoundedSemaphore(self._all_places)
         self._pool = ThreadPoolExecutor(self._size, "hash", initializer=_step_aside)
         # Verified when there is no such account, so that the answer takes the same time as for one. It is no hash of anything.
         self._nobody = _unmatchable(settings.argon2)
@@ -154,7 +156,7 @@ class Hasher:
 
     def load(self) -> tuple[int, int]:
         """How many hashes are running now, and how many wait."""
-        taken = self._size + QUEUE_LENGTH - self._places._value  # noqa: SLF001 - the only way to ask
+        taken = self._all_places - self._places._value  # noqa: SLF001 - the only way to ask
         return min(taken, self._size), max(0, taken - self._size)
 
     def _in_turn(self, work: Callable[[], T]) -> T:

@@ -30,7 +30,7 @@ NAMES = [target.name for target in TARGETS]
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="Measured rounds; one more warms up.")
 @click.option("--seconds", default=3, show_default=True, help="Length of each run of the load generator.")
-@click.option("--threads", default=16, show_default=True, help="Threads of every WSGI server.")
+@click.option("--threads", default=16, show_default=True, help="Threads of every WSGI server but Keycard's.")
 @click.option(
     "--only",
     multiple=True,

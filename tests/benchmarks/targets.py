@@ -66,7 +66,7 @@ def _body(**members: Any) -> str:
 
 
 def _granian(app: str, *options: str) -> Command:
-    """The same WSGI server, with the same number of threads, as `keycard serve`."""
+    """The same WSGI server as `keycard serve`."""
 
     def command(start: Start) -> list[str | Path]:
         threads = str(start.threads)
@@ -93,7 +93,7 @@ def keycard_environment(start: Start) -> dict[str, str]:
     """Development, with the log lines of production and no rate limits; everything else is as it is by default."""
     passes, kib, lanes = start.argon2.split(",")
     # A hash that costs nothing needs no queue, whose end would be a refusal; real ones run as they do by default.
-    slots = {"KEYCARD_ARGON2_CONCURRENCY": str(start.threads)} if start.argon2 == CHEAP else {}
+    slots = {"KEYCARD_ARGON2_CONCURRENCY": "32"} if start.argon2 == CHEAP else {}
     return {
         **slots,
         "PATH": os.environ["PATH"],
@@ -117,8 +117,6 @@ def keycard_command(start: Start) -> list[str | Path]:
         str(start.port),
         "--workers",
         "1",
-        "--threads",
-        str(start.threads),
     ]
 
 

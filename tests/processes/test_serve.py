@@ -5,8 +5,8 @@ import os
 import select
 import signal
 import socket
-import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,9 +111,16 @@ def test_the_process_that_others_are_copies_of_has_opened_nothing(tmp_path: Path
     assert {file for pid in server.workers() for file in opened(pid) if "sqlite" in file}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this way of sharing a core")
-def test_threads_that_answer_do_not_interrupt_each_other(server: Server) -> None:
-    assert {os.sched_getscheduler(pid) for pid in server.workers()} == {os.SCHED_BATCH}
+def test_sign_ins_that_wait_leave_half_of_the_threads(stores: Stores, start: Callable[..., Server]) -> None:
+    """Of eight threads four may wait for a hash. If all did, nobody would be turned away, or served, before one is done."""
+    slow = {"argon2_time_cost": 20, "argon2_memory_cost": 65_536, "argon2_concurrency": 1}
+    server = start(stores, "--threads", "8", ratelimit_enabled="false", **slow).wait()
+    user = Visitor(server).join()
+    with ThreadPoolExecutor(12) as pool:
+        signing_in = [pool.submit(Visitor(server, user.name).login) for _ in range(12)]
+        assert next(as_completed(signing_in)).result().status_code == 503
+        assert anew(server, "/v1/users/me", user.access_token).status_code == 200
+        assert not [each for each in signing_in if each.done() and each.result().status_code == 200]
 
 
 def test_a_server_says_where_its_documentation_is(server: Server) -> None:
