@@ -28,8 +28,8 @@ Hook = Callable[..., Any]
 def to_json(value: Any) -> bytes:
     """Return a value as JSON, in UTF-8."""
     try:
-        return orjson.dumps(value)
-    except TypeError:  # what JSON can say and orjson cannot: lone surrogates, huge numbers
+        return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except TypeError:  # what JSON can say and orjson cannot: lone surrogates, huge numbers, dicts of a special kind
         return json.dumps(value, default=DefaultJSONProvider.default).encode()
 
 
@@ -43,13 +43,16 @@ class Json(DefaultJSONProvider):
         return Response(to_json(self._prepare_response_obj(args, kwargs)), mimetype=self.mimetype)
 
 
+_LOCATIONS = {"Location", "Content-Location"}  # which may need encoding
+
+
 class Response(flask.Response):
     """An answer. A complete one is sent as it is; Werkzeug would copy its headers to look for what may be missing."""
 
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         headers = self.headers.to_wsgi_list()
-        names = [name for name, _ in headers]
-        complete = "Content-Length" in names and "Location" not in names and not self._on_close and self.is_sequence
+        names = {name for name, _ in headers}
+        complete = "Content-Length" in names and names.isdisjoint(_LOCATIONS) and not self._on_close and self.is_sequence
         if not complete or self.status_code == 304 or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_wsgi_response(environ)
         if self.status_code == 204:
@@ -64,7 +67,6 @@ class FixedContext(RequestContext):
         self.app = app
         self.request = app.request_class(environ)
         self.request.json_module = app.json
-        self.request.url_rule, self.request.view_args = rule, {}
         self.flashes = None
         self._session = None
         self._after_request_functions = []
@@ -73,6 +75,8 @@ class FixedContext(RequestContext):
             self.request.host = get_host(environ, app.config["TRUSTED_HOSTS"])
         except HTTPException as error:
             self.request.routing_exception = error
+        else:
+            self.request.url_rule, self.request.view_args = rule, {}
 
     @cached_property
     def url_adapter(self) -> MapAdapter | None:  # type: ignore[override]

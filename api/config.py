@@ -217,8 +217,8 @@ class Settings:
     )
     argon2_queue: int | None = _setting(
         None,
-        "sign-ins that may wait for a hash in one process, each in a thread; when not set, 8, or with `keycard serve` so many that "
-        "half of its threads are left",
+        "sign-ins that may wait for a hash in one process, each in a thread; when not set, 8, or with `keycard serve` so many "
+        "that half of its threads are left",
         Range(0),
     )
     ratelimit_enabled: bool = _setting(default=True, doc="whether requests are counted at all")
