@@ -5,6 +5,7 @@ although it cannot change once the first one has come, is found once: where a fi
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from inspect import iscoroutinefunction
@@ -18,9 +19,7 @@ from flask.globals import request_ctx
 from flask.json.provider import DefaultJSONProvider
 from flask.signals import request_tearing_down
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
-from werkzeug.wsgi import get_host
 
 Hook = Callable[..., Any]
 
@@ -43,7 +42,8 @@ class Json(DefaultJSONProvider):
         return Response(to_json(self._prepare_response_obj(args, kwargs)), mimetype=self.mimetype)
 
 
-_LOCATIONS = {"Location", "Content-Location"}  # which may need encoding
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*(?::[0-9]{1,5})?")
+_SPECIAL = {"location", "content-location"}  # which may need encoding
 
 
 class Response(flask.Response):
@@ -51,13 +51,15 @@ class Response(flask.Response):
 
     def get_wsgi_response(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         headers = self.headers.to_wsgi_list()
-        names = {name for name, _ in headers}
-        complete = "Content-Length" in names and names.isdisjoint(_LOCATIONS) and not self._on_close and self.is_sequence
-        if not complete or self.status_code == 304 or environ["REQUEST_METHOD"] == "HEAD":
+        names = {name.lower() for name, _ in headers}
+        body: Any = self.response
+        whole = type(body) is list and all(type(part) is bytes for part in body) and not self._on_close
+        complete = whole and "content-length" in names and names.isdisjoint(_SPECIAL)
+        if not complete or self.status_code < 200 or self.status_code == 304 or environ["REQUEST_METHOD"] == "HEAD":
             return super().get_wsgi_response(environ)
         if self.status_code == 204:
-            return (), self.status, [each for each in headers if each[0] != "Content-Length"]
-        return self.response, self.status, headers  # type: ignore[return-value]  # a sequence of bytes
+            return (), self.status, [each for each in headers if each[0].lower() != "content-length"]
+        return body, self.status, headers
 
 
 class FixedContext(RequestContext):
@@ -67,16 +69,11 @@ class FixedContext(RequestContext):
         self.app = app
         self.request = app.request_class(environ)
         self.request.json_module = app.json
+        self.request.url_rule, self.request.view_args = rule, {}
         self.flashes = None
         self._session = None
         self._after_request_functions = []
         self._cv_tokens = []
-        try:
-            self.request.host = get_host(environ, app.config["TRUSTED_HOSTS"])
-        except HTTPException as error:
-            self.request.routing_exception = error
-        else:
-            self.request.url_rule, self.request.view_args = rule, {}
 
     @cached_property
     def url_adapter(self) -> MapAdapter | None:  # type: ignore[override]
@@ -85,8 +82,13 @@ class FixedContext(RequestContext):
 
     def push(self) -> None:
         self.url_adapter = None  # Flask would now ask it for the rule
-        super().push()
-        del self.url_adapter
+        try:
+            super().push()
+        finally:
+            del self.url_adapter
+
+    def copy(self) -> RequestContext:
+        return RequestContext(self.app, self.request.environ, self.request, self._session)
 
 
 class _Hooks(NamedTuple):
@@ -101,28 +103,30 @@ class Keycard(Flask):
     """See the docstring of the module."""
 
     json_provider_class = Json
-    response_class = Response
 
     def ensure_sync(self, func: Hook) -> Hook:
         return super().ensure_sync(func) if _is_coroutine(getattr(func, "__func__", func)) else func
 
     def request_context(self, environ: dict[str, Any]) -> RequestContext:
-        rule = self._fixed.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        if rule is None or "HTTP_UPGRADE" in environ:
-            return super().request_context(environ)
-        return FixedContext(self, environ, rule)
+        if self._got_first_request:  # from here on nothing is added
+            rule = self._fixed.get((environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")))
+            if rule and "HTTP_UPGRADE" not in environ and _PLAIN_HOST.fullmatch(environ.get("HTTP_HOST", "")):
+                return FixedContext(self, environ, rule)
+        return super().request_context(environ)
 
     @cached_property
     def _fixed(self) -> dict[tuple[str, str], Rule]:
         """Rules by method and path, of those without variables. What asks for more is left to the router."""
-        found: dict[tuple[str, str], Rule] = {}
-        if self.url_map.host_matching or self.subdomain_matching:
-            return found
+        if self.url_map.host_matching or self.subdomain_matching or self.config["TRUSTED_HOSTS"] is not None:
+            return {}
+        found: dict[tuple[str, str], Rule | None] = {}
         for rule in self.url_map.iter_rules():
-            if not (rule.arguments or rule.redirect_to or rule.alias or rule.websocket):
-                for method in rule.methods or ():
-                    found.setdefault((method, rule.rule), rule)
-        return found
+            unusual = rule.redirect_to or rule.alias or rule.websocket or rule.build_only or rule.subdomain or rule.host
+            for method in rule.methods or ():
+                # Of two with the same path the router knows which one comes first.
+                twice = (method, rule.rule) in found
+                found[method, rule.rule] = None if twice or unusual or rule.arguments else rule
+        return {key: rule for key, rule in found.items() if rule}
 
     def preprocess_request(self) -> ResponseReturnValue | None:
         if self.url_value_preprocessors:
@@ -137,7 +141,7 @@ class Keycard(Flask):
         context: Any = request_ctx
         context = context._get_current_object()  # noqa: SLF001 - once instead of five times
         for hook in context._after_request_functions:  # noqa: SLF001 - as Flask does
-            response = self.ensure_sync(hook)(response)
+            response = super().ensure_sync(hook)(response)  # made for this request: not to be remembered
         for hook in self._hooks(context.request.endpoint).after:
             response = hook(response)
         session = context._session  # noqa: SLF001 - as Flask does
@@ -153,7 +157,9 @@ class Keycard(Flask):
     def _hooks(self, endpoint: str | None) -> _Hooks:
         found = self._known_hooks.get(endpoint)
         if found is None:
-            found = self._known_hooks[endpoint] = self._find_hooks(request.blueprints)
+            found = self._find_hooks(request.blueprints)
+            if self._got_first_request:
+                self._known_hooks[endpoint] = found
         return found
 
     @cached_property

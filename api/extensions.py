@@ -16,7 +16,6 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-import orjson
 from flask import Flask, current_app
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
@@ -25,6 +24,7 @@ from jwt import DecodeError, ExpiredSignatureError, InvalidTokenError, PyJWS, Py
 from jwt.utils import base64url_decode
 
 from . import clock
+from .application import to_json
 from .config import settings
 
 MAX_TOKEN_LENGTH = 8192
@@ -65,7 +65,7 @@ class TokenDecoder(JWTManager):
             if known.claims["type"] == "access":  # a refresh token comes once
                 verified.put(token, known)
         _require_time(known.claims)
-        return known.header, known.claims.copy()
+        return known.header.copy(), known.claims.copy()
 
     @staticmethod
     def sign(claims: dict[str, Any], headers: dict[str, Any], signing: Any, verifying: Any) -> str:
@@ -73,7 +73,7 @@ class TokenDecoder(JWTManager):
 
         Source: RFC 7515, section 7.1. PyJWT would look for what needs converting, and there is nothing.
         """
-        signed = f"{_segment(orjson.dumps(headers))}.{_segment(orjson.dumps(claims))}"
+        signed = f"{_segment(to_json(headers))}.{_segment(to_json(claims))}"
         token = f"{signed}.{_segment(verifying.Algorithm.sign(signed.encode(), signing))}"
         current_app.extensions[VERIFIED].put(token, Verified(verifying, headers, claims))
         return token

@@ -6,8 +6,8 @@ statement they cost one round trip, and no BEGIN and no COMMIT.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -222,9 +222,11 @@ class _Taken:
         return self._pooled
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._pooled.invalidate()
-        self._pooled.close()
+        try:
+            if kind is not None:
+                self._pooled.invalidate()
+        finally:
+            self._pooled.close()
 
 
 def _as_usual(error: Exception, engine: Engine) -> Exception:
@@ -280,18 +282,20 @@ class _OfPostgreSQL(_Compiled):
         connection: Any = pooled.dbapi_connection
         known: _OnConnection | None = pooled.info.get(self)
         if known is None:
-            known = pooled.info[self] = _OnConnection(Transformer(connection), {})
-        sent = known.transformer.dump_sequence(values, self._formats)
-        types = known.transformer.types or ()
-        name = known.names.get(types)
-        is_new = name is None
-        if name is None:
-            name = known.names[types] = self._prepare(pooled, types)
-        result = connection.pgconn.exec_prepared(name, sent, known.transformer.formats)
+            known = pooled.info[self] = _OnConnection(Transformer(connection))
+        transformer = known.transformer
+        sent = transformer.dump_sequence(values, self._formats)
+        types = transformer.types or ()
+        if types not in known.names:
+            known.names[types] = self._prepare(pooled, types)
+        result = connection.pgconn.exec_prepared(known.names[types], sent, transformer.formats)
         if result.status != ExecStatus.TUPLES_OK:
             raise _error(connection, result)
-        known.transformer.set_pgresult(result, set_loaders=is_new)
-        return known.transformer.load_row(0, list) if result.ntuples else None
+        transformer.set_pgresult(result, set_loaders=known.loads != types)
+        known.loads = types
+        row: list[Any] | None = transformer.load_row(0, list) if result.ntuples else None
+        transformer.set_pgresult(None, set_loaders=False)  # a row may hold secrets
+        return row
 
     def _prepare(self, pooled: PoolProxiedConnection, types: tuple[int, ...]) -> bytes:
         """Prepare it on this connection, and return its name there."""
@@ -304,11 +308,17 @@ class _OfPostgreSQL(_Compiled):
         return name
 
 
-class _OnConnection(NamedTuple):
-    """What one connection knows of a statement. names: by the types of its parameters, as a number's type goes by its size."""
+@dataclass
+class _OnConnection:
+    """What one connection knows of a statement.
+
+    names: by the types of its parameters, as a number's type goes by its size. loads: for which of them its transformer can
+    read the columns.
+    """
 
     transformer: Any  # psycopg's name is of two classes, in C and in Python
-    names: dict[tuple[int, ...], bytes]
+    names: dict[tuple[int, ...], bytes] = field(default_factory=dict)
+    loads: tuple[int, ...] | None = None
 
 
 def _error(connection: Any, result: Any) -> psycopg.Error:

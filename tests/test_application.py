@@ -1,6 +1,8 @@
 """Our Flask answers as Flask does: the same small application, made with each of the two, side by side."""
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +35,10 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/in/fixed", {"headers": {"Host": "evil.example"}}),
     ("GET", "/in/fixed", {"headers": {"Host": "<>"}}),
     ("GET", "/in/fixed", {"headers": {"Host": ""}}),
+    ("GET", "/in/fixed", {"headers": {"Host": "a..b"}}),
+    ("GET", "/in/fixed", {"headers": {"Host": "a" * 64}}),
+    ("GET", "/in/fixed", {"headers": {"Host": "[::1]:8000"}}),
+    ("GET", "/in/fixed", {"headers": {"Host": "LocalHost:80"}}),
     ("GET", "/in/fixed", {"headers": {"Connection": "Upgrade", "Upgrade": "websocket"}}),
     ("GET", "/in/fixed", {"headers": {"Connection": "keep-alive, Upgrade", "Upgrade": "h2c"}}),
     ("GET", "/in/stream", {}),
@@ -50,14 +56,22 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/in/text", {}),
     ("GET", "/in/caf%C3%A9", {}),
     ("GET", "/in/list", {}),
+    ("GET", "/in/special", {}),
+    ("GET", "/in/parts", {}),
+    ("GET", "/in/lower", {}),
+    ("GET", "/in/status/103", {}),
 ]
 HOSTS = ["localhost", "other.example"]
+# What FixedContext sets itself, in a way of its own.
+LATER = {"url_adapter"}
+# Functions that were made for one request.
+MADE: list[weakref.ref[Any]] = []
 
 
-def application(kind: type[Flask], calls: list[str]) -> Flask:
+def application(kind: type[Flask], calls: list[str], hosts: list[str] | None = None) -> Flask:
     """An application with hooks of every kind, each of which tells that it was called."""
     app = kind("somebody", root_path=".")
-    app.config.update(SECRET_KEY="k" * 32, TRUSTED_HOSTS=HOSTS)
+    app.config.update(SECRET_KEY="k" * 32, TRUSTED_HOSTS=hosts)
     outer, inner = Blueprint("outer", __name__, url_prefix="/in"), Blueprint("inner", __name__)
     for name, scaffold in (("app", app), ("outer", outer), ("inner", inner)):
         _hook(scaffold, name, calls)
@@ -104,7 +118,19 @@ def _views(inner: Blueprint) -> None:
     inner.add_url_rule("/remember", "remember", lambda: session.update(seen=True) or "kept")
     inner.add_url_rule("/text", "text", lambda: "\u00e9\udce9".encode("utf-8", "replace"))
     inner.add_url_rule("/caf\u00e9", "coffee", lambda: "coffee")
+    inner.add_url_rule("/special", "special", lambda: _Special("special"))
+    inner.add_url_rule("/parts", "parts", lambda: flask.Response(["a", "\u00e9"], headers={"content-length": "3"}))
+    inner.add_url_rule("/lower", "lower", lambda: flask.Response("x", headers={"location": "/\u00fc"}))
     inner.add_url_rule("/list", "list", lambda: [1, {"a": "\u00e9"}])
+
+
+class _Special(flask.Response):
+    """A response of a kind that is somebody's own."""
+
+    def get_wsgi_headers(self, environ: Any) -> Any:
+        headers = super().get_wsgi_headers(environ)
+        headers["X-Special"] = "1"
+        return headers
 
 
 def _closing() -> flask.Response:
@@ -119,6 +145,7 @@ def _own() -> str:
         response.headers["X-Own"] = "1"
         return response
 
+    MADE.append(weakref.ref(add))
     return "own"
 
 
@@ -135,13 +162,16 @@ def signals() -> Iterator[list[str]]:
         signal.disconnect(receivers[name])
 
 
+@pytest.mark.parametrize("hosts", [None, HOSTS], ids=["any host", "trusted hosts"])
 @pytest.mark.parametrize(("method", "path", "how"), REQUESTS)
-def test_it_answers_as_flask_does(method: str, path: str, how: dict[str, Any], signals: list[str]) -> None:
+def test_it_answers_as_flask_does(
+    method: str, path: str, how: dict[str, Any], hosts: list[str] | None, signals: list[str]
+) -> None:
     """Status, headers, body, every hook, every signal, and all in the same order; the second time, too."""
     seen = []
     for kind in (Flask, Keycard):
         calls: list[str] = []
-        client = application(kind, calls).test_client()
+        client = application(kind, calls, hosts).test_client()
         for _ in range(2):
             answer = client.open(path, method=method, **how)
             calls += [answer.status, *(f"{name}: {_body_free(value)}" for name, value in sorted(answer.headers)), *signals]
@@ -157,25 +187,65 @@ def _body_free(value: str) -> str:
     return "some" if value.isdigit() or value.startswith("session=") else value
 
 
-def test_the_quick_way_is_taken() -> None:
-    """Or the comparison would compare Flask with Flask."""
+@pytest.fixture
+def busy() -> Flask:
+    """An application that has answered its first request, so that nothing can be added any more."""
     app = application(Keycard, [])
-    with app.test_request_context("/in/fixed") as context:
+    assert app.test_client().get("/in/fixed").status_code == 200
+    return app
+
+
+def test_the_quick_way_is_taken(busy: Flask) -> None:
+    """Or the comparison would compare Flask with Flask."""
+    with busy.test_request_context("/in/fixed") as context:
         assert isinstance(context, FixedContext)
-    with app.test_request_context("/in/of/7") as context:
+    with busy.test_request_context("/in/of/7") as context:
         assert not isinstance(context, FixedContext)
 
 
-def test_a_context_has_everything_that_flasks_has() -> None:
+def test_a_context_has_everything_that_flasks_has(busy: Flask) -> None:
     """What a later Flask adds must be added here."""
-    app = application(Keycard, [])
-    ours = app.test_request_context("/in/fixed")
+    ours = busy.test_request_context("/in/fixed")
     assert isinstance(ours, FixedContext)
-    flasks = RequestContext(app, ours.request.environ)
-    assert {*vars(ours), "url_adapter"} == {*vars(flasks)}
+    assert {*vars(ours)} | LATER == {*vars(RequestContext(busy, ours.request.environ))}
+
+
+def test_a_request_can_be_taken_along(busy: Flask) -> None:
+    with busy.test_request_context("/in/fixed?x=1"):
+        taken = flask.copy_current_request_context(lambda: request.args["x"])
+    assert taken() == "1"
+
+
+def test_a_hook_that_is_added_before_the_first_request_counts() -> None:
+    """Even if somebody has looked at a request before, on the shell or while the application was made."""
+    app = application(Keycard, [])
+    with app.test_request_context("/in/fixed"):
+        pass
+    app.before_request(lambda: ("denied", 403))
+    assert app.test_client().get("/in/fixed").status_code == 403
+
+
+def test_of_two_rules_for_a_path_flask_knows_the_first() -> None:
+    def answer(kind: type[Flask]) -> list[str]:
+        app = kind("somebody", root_path=".")
+        views = {"a": lambda: "a", "b": lambda: "b", "c": lambda: "c"}
+        for path, endpoint in (("/other", "b"), ("/y", "a"), ("/y", "b"), ("/built", "c")):
+            app.add_url_rule(path, endpoint, views[endpoint], build_only=path == "/built")
+        client = app.test_client()
+        return [client.get(path).text for path in ("/other", "/y", "/built", "/y", "/built")]
+
+    assert answer(Keycard) == answer(Flask)
 
 
 def test_a_hook_that_asks_for_the_matched_values_is_called() -> None:
     app = application(Keycard, [])
     app.url_value_preprocessor(lambda endpoint, values: values.update(number=9) if endpoint == "outer.inner.of" else None)
-    assert app.test_client().get("/in/of/7", headers={"Host": "localhost"}).text == "9"
+    assert app.test_client().get("/in/of/7").text == "9"
+
+
+def test_what_was_made_for_one_request_is_forgotten(busy: Flask) -> None:
+    """A function that sets a cookie holds its token."""
+    MADE.clear()
+    assert busy.test_client().get("/in/own").headers["X-Own"] == "1"
+    gc.collect()
+    assert [each() for each in MADE] == [None]

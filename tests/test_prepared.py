@@ -61,6 +61,24 @@ def test_a_value_of_any_size_fits(app: Flask, number: int | None) -> None:
             assert list(given.fetch_one({"number": each})) == [each, "100 % sure"]
 
 
+def test_a_column_may_be_of_another_type_each_time(app: Flask) -> None:
+    """One connection reads what its parameters make of it, and reads it right, in any order."""
+    with app.app_context():
+        given = Prepared(select(bindparam("value")))
+        for value in (1, True, "b", 1, "2", True):
+            assert list(given.fetch_one({"value": value})) == list(fetch_one(select(bindparam("value")), {"value": value}))
+
+
+def test_a_connection_keeps_no_row(app: Flask, ada: Bearer) -> None:
+    """It may hold the hash of a password, or what stands in a session."""
+    with app.app_context():
+        assert Prepared(BY_NAME).fetch_one({"key": name_key(ada.name)})
+        pooled = db.engines[READ].raw_connection()
+        kept = [each.transformer.pgresult for each in pooled.info.values() if hasattr(each, "transformer")]
+        pooled.close()
+    assert not any(kept)
+
+
 def test_no_row_is_none(app: Flask) -> None:
     with app.app_context():
         assert Prepared(BY_NAME).fetch_one({"key": "nobody"}) is None

@@ -12,11 +12,10 @@ Default is deny: an operation without `@blp.operation` stops the start of the ap
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import partial
 from typing import Any, TypeVar
 
 import flask_smorest
-from flask import Request, Response, after_this_request, current_app, request
+from flask import Request, current_app, request
 
 from ..problems import (
     MEDIA_TYPE,
@@ -28,7 +27,7 @@ from ..problems import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from . import guards, limits, preconditions
+from . import guards, headers, limits, preconditions
 from .body import Parser
 from .guards import CSRF_METHODS, Security
 from .limits import Limit
@@ -149,13 +148,7 @@ def _enforce() -> None:
     if "conditional" in declared:
         preconditions.demand()
     if "cached" in declared:
-        after_this_request(partial(_let_keep, declared["cached"]))
-
-
-def _let_keep(seconds: int, response: Response) -> Response:
-    if response.status_code == 200:
-        response.headers["Cache-Control"] = f"public, max-age={seconds}"
-    return response
+        headers.let_keep(declared["cached"])
 
 
 def _limit_of(declared: Mapping[str, Any], method: str) -> Limit:

@@ -1,6 +1,6 @@
 """Headers that every answer carries."""
 
-from flask import Flask, Response
+from flask import Flask, Response, g
 
 from ..config import Settings, settings
 from ..problems import request_id
@@ -25,8 +25,15 @@ def init_app(app: Flask) -> None:
     app.after_request(_complete)
 
 
+def let_keep(seconds: int) -> None:
+    """Allow anybody to keep the answer to this request for so long, if it is a good one."""
+    g.keep_seconds = seconds
+
+
 def _complete(response: Response) -> Response:
     headers = response.headers
+    if response.status_code == 200 and "keep_seconds" in g:
+        headers["Cache-Control"] = f"public, max-age={g.keep_seconds}"
     present = {name.lower() for name, _ in headers}
     more = [each for each in always(settings()) if each[0].lower() not in present]
     # `add` would look at each for a line break, `setdefault` look for it three times.

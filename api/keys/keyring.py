@@ -91,7 +91,7 @@ class Keyring:
             raise InvalidTokenError("no kid")
         self._reload_after(RELOAD_SECONDS)
         if kid not in self._keys:
-            self._reload_after(UNKNOWN_RELOAD_SECONDS)
+            self._reload_after(UNKNOWN_RELOAD_SECONDS, wait=True)
         key = self._keys.get(kid)
         if key is None or (key.retired_at and key.retired_at <= clock.now()):
             raise InvalidTokenError("unknown kid")
@@ -134,10 +134,14 @@ class Keyring:
             raise ServiceUnavailable("There is no signing key.")
         return current
 
-    def _reload_after(self, seconds: float) -> None:
+    def _reload_after(self, seconds: float, *, wait: bool = False) -> None:
         if time.monotonic() - self._loaded < seconds:
             return
-        with self._lock:
+        # Whoever comes while another thread is reading goes on with the keys that there are, if they will do: nobody stands in
+        # line for a database that does not answer.
+        if not self._lock.acquire(blocking=wait or self._loaded == float("-inf")):
+            return
+        try:
             if time.monotonic() - self._loaded < seconds:
                 return
             rows = fetch_all(select(SigningKey.__table__))
@@ -145,6 +149,8 @@ class Keyring:
             self._parsed = parsed
             self._keys = parsed | self._secrets
             self._loaded = time.monotonic()
+        finally:
+            self._lock.release()
 
     def _updated(self, row: Any) -> Key:
         known = self._parsed[row.kid]

@@ -99,7 +99,7 @@ def find_live(claims: dict[str, Any]) -> Principal | None:
     if row is None:
         return None
     split = len(COLUMNS) - 1
-    return Principal(Identity.of([user_id, *row[:split]]), session_id, [session_id, *row[split:]])
+    return Principal(Identity.of([user_id, *row[:split]]), session_id, (session_id, *row[split:]))
 
 
 def current() -> Principal:

@@ -1,15 +1,18 @@
 """Rotating signing keys in one app, with a clock that can be moved; with processes: tests/processes/test_key_rotation.py."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import jwt
 import pytest
 from flask import Flask
+from jwt import InvalidTokenError
 from sqlalchemy import delete, select
 
 from api import keys
 from api.database import fetch_all, transaction
+from api.keys import keyring
 from api.keys.cli import keys_cli
 from tests.actors import Bearer
 from tests.conftest import Stores
@@ -146,6 +149,27 @@ def test_a_compromised_rotation_withdraws_a_key_that_still_waited(own_app: Flask
     clock.shift(PUBLISHED_BEFORE + 1)
     assert waiting not in published(own_app)
     assert kid(Bearer(own_app).join().access_token) == new
+
+
+def test_nobody_stands_in_line_while_the_keys_are_read(own_app: Flask) -> None:
+    """A database that does not answer would let every thread wait in turn. A key that nobody knows yet is worth it."""
+    with own_app.app_context():
+        ring = keyring()
+        known = ring.signing().kid
+        ring._loaded -= 3600
+        ring._lock.acquire()  # somebody is reading, and does not come back
+        assert ring.verifying(known).kid == known
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(_verifying, own_app, "unknown")
+            assert wait([waiting], timeout=0.2).not_done
+            ring._lock.release()
+            with pytest.raises(InvalidTokenError):
+                waiting.result()
+
+
+def _verifying(app: Flask, kid: str) -> Any:
+    with app.app_context():
+        return keyring().verifying(kid)
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
