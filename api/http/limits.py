@@ -21,6 +21,7 @@ from .. import problems
 from ..config import Settings, settings
 from ..observability import metrics
 from ..problems import Problem, TooManyRequests
+from . import window
 from .body import read_json
 from .device import network_of
 
@@ -103,7 +104,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     limiter = Limiter(
         address,
         app=app,
-        storage_uri=settings.redis_url or "memory://",
+        storage_uri=f"{window.PREFIX}{settings.redis_url}" if settings.redis_url else "memory://",
         storage_options=options,
         strategy="moving-window",
         in_memory_fallback_enabled=bool(settings.redis_url),
