@@ -35,7 +35,7 @@ def test_a_limit_costs_one_round_trip(new_app: Callable[..., Flask], store_name:
     anybody.client.environ_base["REMOTE_ADDR"] = str(IPv6Address(uuid.uuid4().int))  # nobody else's count
     anybody.get("/v1/config")  # Redis learns the script
     commands.clear()
-    assert anybody.get("/v1/config").headers["RateLimit"] == '"general";r=598;t=60'
+    assert anybody.get("/v1/config").headers["RateLimit"].startswith('"general";r=598;t=')
     assert commands == (["EVALSHA"] if store_name == "postgresql" else [])
 
 
