@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-# Huge pages take a third off a hash; few arenas keep the memory of sixteen threads together. glibc reads it as a process begins.
+# Huge pages take a third off a hash; few arenas keep the memory of the threads together. glibc reads it as a process begins.
 GLIBC_TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2"
 
 

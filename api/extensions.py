@@ -137,7 +137,8 @@ def _digest(token: str) -> bytes:
 def _header(segment: str) -> dict[str, Any]:
     """The header as it claims to be, which is the same for all tokens of a key and a kind. Not to be changed.
 
-    PyJWT would decode the whole token for it, and then again to verify it."""
+    PyJWT would decode the whole token for it, and then again to verify it.
+    """
     try:
         header = json.loads(base64url_decode(segment))
     except (ValueError, RecursionError):
