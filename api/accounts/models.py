@@ -15,7 +15,7 @@ VERIFY_EMAIL, RESET_PASSWORD = "verify_email", "reset_password"
 class OneTimeToken(Base):
     """A secret that was mailed, as its digest. Using it deletes the row, so that of any number of uses one finds it.
 
-    email: the address that the token proves.
+    email: the address that the token verifies. recoveries: the owner's, when the token was made.
     """
 
     __tablename__ = "one_time_tokens"
@@ -26,6 +26,7 @@ class OneTimeToken(Base):
     email: Mapped[str] = mapped_column(String(254))
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     expires_at: Mapped[datetime]
+    recoveries: Mapped[int] = mapped_column(server_default="0")
 
     __table_args__ = (
         Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),

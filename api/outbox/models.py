@@ -17,8 +17,9 @@ class OutgoingEmail(Base):
     is ever stored here, and a request does the same work whether there is anybody to write to or not.
 
     kind: which composer writes it. user_id: whom it is about, where that is known. recipient: the address asked for; blanked once
-    the mail has left. status: pending, sent, dropped (there was nobody to write to), or dead (given up after the last attempt).
-    next_attempt_at: when it is due; while somebody is sending it, until when others leave it alone.
+    the mail has left. recipient_digest: what stays of it, for the quotas. status: pending, sent, dropped (there was nobody to
+    write to), or dead (given up after the last attempt). next_attempt_at: when it is due; while somebody is sending it, until
+    when others leave it alone.
     """
 
     __tablename__ = "outgoing_emails"
@@ -33,6 +34,7 @@ class OutgoingEmail(Base):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     finished_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(String(200))
+    recipient_digest: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
         Index(
@@ -49,4 +51,5 @@ class OutgoingEmail(Base):
         ),
         Index("ix_outgoing_emails_finished_at", "finished_at"),
         Index("ix_outgoing_emails_user_id", "user_id"),
+        Index("ix_outgoing_emails_recipient_digest_finished_at", "recipient_digest", "finished_at"),
     )

@@ -21,6 +21,8 @@ class Session(Base):
     the grace window answers the same successor again. Every other refresh token of this session has been spent, so
     nothing else needs remembering. rotated_at: when the current pair was issued. access_expires_at: when the last access
     token issued for this session expires. csrf_token: what cookie deliveries must send back.
+    generation: counts the renewals, after each of which every older token of this session is dead. network: from which the
+    person signed in.
     """
 
     __tablename__ = "sessions"
@@ -42,10 +44,24 @@ class Session(Base):
     end_reason: Mapped[str | None] = mapped_column(String(16))
     ip_address: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(255))
+    generation: Mapped[int] = mapped_column(server_default="0")
+    network: Mapped[str | None] = mapped_column(String(43))
 
     __table_args__ = (
         Index("ix_sessions_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("ix_sessions_refresh_expires_at", "refresh_expires_at"),
+        Index(
+            "ix_sessions_ended_at",
+            "ended_at",
+            postgresql_where=text("ended_at IS NOT NULL"),
+            sqlite_where=text("ended_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_sessions_renewed_authenticated_at",
+            "authenticated_at",
+            postgresql_where=text("generation > 0"),
+            sqlite_where=text("generation > 0"),
+        ),
         Index(
             "ix_sessions_ended_access_expires_at",
             "access_expires_at",

@@ -24,8 +24,12 @@ class User(Base):
     epoch: counts the moments at which every access token issued before died at once (roles changed, all tokens
     revoked). A token carries the epoch of its birth; a counter, because clocks disagree.
     version: counts changes of the record, for ETags.
-    pending_email: the address that shall replace `email` once it is proven. suspended_until: None for without end.
-    deleted_at: set on what is left of a deleted account, which keeps its name from being taken by somebody else.
+    recoveries: counts the moments at which everything that waited in the account was withdrawn, and every change of the
+    password. A mailed token carries the number of its birth.
+    pending_email: the address that replaces `email` once it is verified. pending_email_session_id: the session that asked for it.
+    suspended_until: None for without end.
+    deleted_at: set on what is left of a deleted account; it keeps the name from being taken by somebody else.
+    devices_kept_until: of a deleted account, when the purge removes addresses and browsers from its audit log.
     """
 
     __tablename__ = "users"
@@ -37,6 +41,7 @@ class User(Base):
     email_key: Mapped[str | None] = mapped_column(String(254))
     email_verified_at: Mapped[datetime | None]
     pending_email: Mapped[str | None] = mapped_column(String(254))
+    pending_email_session_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     display_name: Mapped[str | None] = mapped_column(String(80))
     password_hash: Mapped[str] = mapped_column(String(255))
     password_changed_at: Mapped[datetime] = mapped_column(default=clock.now)
@@ -44,6 +49,8 @@ class User(Base):
     suspended_reason: Mapped[str | None] = mapped_column(String(200))
     suspended_until: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    devices_kept_until: Mapped[datetime | None]
+    recoveries: Mapped[int] = mapped_column(server_default="0")
     epoch: Mapped[int] = mapped_column(default=0)
     epoch_changed_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
@@ -70,6 +77,12 @@ class User(Base):
             "id",
             postgresql_where=text("status <> 'active' AND deleted_at IS NULL"),
             sqlite_where=text("status <> 'active' AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_users_devices_kept_until",
+            "devices_kept_until",
+            postgresql_where=text("devices_kept_until IS NOT NULL"),
+            sqlite_where=text("devices_kept_until IS NOT NULL"),
         ),
         Index(
             "ix_users_epoch_changed_at",
