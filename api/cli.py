@@ -9,9 +9,10 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, with_appcontext
 from flask_migrate.cli import db as db_cli
 
-from . import access, admin, keys, openapi, outbox, sessions
-from .accounts import register
+from . import access, admin, keys, openapi, outbox
+from .accounts import register, revoke_everything
 from .accounts.cli import import_users_command
+from .accounts.deletion import forget_devices
 from .accounts.one_time_tokens import purge_tokens
 from .accounts.schemas import RegisterRequest
 from .admin.schemas import RolesRequest
@@ -23,8 +24,8 @@ from .keys.cli import keys_cli
 from .outbox.cli import mail_cli
 from .problems import Problem
 from .serving import serve
-from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
+from .sessions.throttle import purge_failures
 
 DOCUMENT = Path(__file__).parent.parent / "openapi"
 
@@ -91,8 +92,8 @@ def promote(username: str, role: str) -> None:
 @users_cli.command("revoke")
 @click.argument("username")
 def revoke(username: str) -> None:
-    """Kill every token of a user that was issued until now."""
-    sessions.end_everything(_find(username).id)
+    """Kill every token of a user that was issued until now, and withdraw what waits in the account."""
+    revoke_everything(_find(username).id)
     click.echo(f"{username}: all sessions ended.")
 
 
@@ -149,7 +150,12 @@ def _document_files() -> dict[str, str]:
 @with_appcontext
 def purge() -> None:
     """Delete what nothing can use any more: sessions, keys, mailed tokens, counted failures, old events and old mail."""
-    long = {"sessions": purge_sessions(), "events": purge_events(), "mails": outbox.purge_mail()}
+    long = {
+        "sessions": purge_sessions(),
+        "events": purge_events(),
+        "mails": outbox.purge_mail(),
+        "deleted accounts": forget_devices(),
+    }
     found = {name: _purge(name, batches) for name, batches in long.items()}
     found |= {"keys": keys.purge_retired(), "tokens": purge_tokens(), "failures": purge_failures()}
     click.echo(", ".join(f"{count} {name}" for name, count in found.items()) + " deleted.")

@@ -178,15 +178,27 @@ class Settings:
     )
     mail_from: str = _setting("Keycard <keycard@localhost>", "the sender of every mail, `Name <address>`", _mailbox)
     verify_email_url: str | None = _setting(
-        None, "page of your app that reads `#token=` and calls `verify_email`; `/docs` of this service when not set", _link
+        None,
+        "page of your app that reads `#token=` and calls `verify_email`; `/verify-email` of this service when not set",
+        _link,
     )
     reset_password_url: str | None = _setting(
-        None, "page of your app that reads `#token=` and calls `reset_password`; `/docs` of this service when not set", _link
+        None,
+        "page of your app that reads `#token=` and calls `reset_password`; `/reset-password` of this service when not set",
+        _link,
     )
     verification_lifetime: int = _setting(
         86_400, "life of a mailed token that proves an address, seconds", Range(3600, 2_592_000)
     )
-    reset_lifetime: int = _setting(3600, "life of a mailed token that resets a password, seconds", Range(60, 86_400))
+    reset_lifetime: int = _setting(600, "life of a mailed token that resets a password, seconds", Range(60, 86_400))
+    mail_per_hour: int = _setting(
+        2000, "mails that leave within an hour, over all; further ones wait. A mailbox gets 5 of each kind with a token", Range(1)
+    )
+    device_retention: int = _setting(
+        2_592_000,
+        "how long the audit log keeps addresses and browsers of a deleted account, seconds; `keycard purge` removes them",
+        Range(0),
+    )
     audit_retention: int = _setting(
         31_536_000, "how long events stay in the audit log, seconds; `keycard purge` deletes older ones", Range(86_400)
     )

@@ -31,7 +31,7 @@ MAX_TOKEN_LENGTH = 8192
 # The media type that the `typ` header must name (RFC 9068, section 2.1; ours for refresh tokens).
 TYP = {"access": "at+jwt", "refresh": "rt+jwt"}
 CLAIMS = ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type", "fresh", "roles", "scope", "epoch")
-MAX_EPOCH = 2**31 - 1  # what the column holds
+MAX_COUNT = 2**31 - 1  # what the columns of `epoch` and `gen` hold
 VERIFIED = "keycard.verified"
 MAX_VERIFIED = 2048  # of about 2 KB
 # Our own signature is on the token, so a date in the future is a clock that is wrong, here or where it was issued; refusing it
@@ -199,7 +199,8 @@ def _require_exact_claims(header: dict[str, Any], claims: dict[str, Any]) -> Non
         claims["aud"] == audience.get(str(kind)),
         all(_is_uuid(claims[name]) for name in ("sub", "sid", "jti")),
         all(type(claims[name]) is int for name in ("iat", "exp")),
-        type(claims["epoch"]) is int and 0 <= claims["epoch"] <= MAX_EPOCH,
+        # Tokens of release 1 have no `gen`; nothing was renewed then.
+        all(type(count) is int and 0 <= count <= MAX_COUNT for count in (claims["epoch"], claims.get("gen", 0))),
         claims["fresh"] is False or type(claims["fresh"]) is int,
         isinstance(claims["scope"], str),
         isinstance(claims["roles"], list) and all(isinstance(role, str) for role in claims["roles"]),

@@ -64,6 +64,10 @@ class Bearer:
     def refresh(self) -> TestResponse:
         return self.keep(self.request("POST", "/v1/auth/refresh", token=self.refresh_token))
 
+    def reauthenticate(self) -> TestResponse:
+        """Give the password again: the session is fresh."""
+        return self.keep(self.post("/v1/auth/reauthenticate", json={"password": self.password}))
+
     def logout(self) -> TestResponse:
         return self.delete("/v1/auth/logout")
 

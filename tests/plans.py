@@ -34,9 +34,9 @@ class Recorder:
     by: str = ""
     statements: list[Statement] = field(default_factory=list)
 
-    def __call__(self, _connection: Any, _cursor: Any, text: str, parameters: Any, _context: Any, executemany: bool) -> None:
+    def __call__(self, _connection: Any, _cursor: Any, text: str, parameters: Any, _context: Any, _executemany: bool) -> None:
         if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", text) and not re.search(r"\bpg_\w+\(", text):
-            self.statements.append(Statement(self.by, text, parameters[0] if executemany else parameters))
+            self.statements.append(Statement(self.by, text, parameters[0] if isinstance(parameters, list) else parameters))
 
     def different(self) -> list[Statement]:
         return list({(each.text, repr(each.parameters)): each for each in self.statements}.values())

@@ -50,7 +50,9 @@ def filled(request: pytest.FixtureRequest, store_name: str, mail: MailServer) ->
         pytest.skip("the plans are PostgreSQL's")
     new_app: Callable[..., Flask] = request.getfixturevalue("new_app")
     stores: Stores = request.getfixturevalue("new_stores")()
-    app = new_app(stores=stores, smtp_url=mail.url)
+    names = ("login_account", "login_address", "password", "register", "mail", "general")
+    rates = {f"ratelimit_{name}": "100000/minute" for name in names}
+    app = new_app(stores=stores, smtp_url=mail.url, ratelimit_enabled=True, **rates)
     first = Bearer(app).join()
     with app.app_context(), db.engine.connect() as connection:
         found = connection.execute(text("SELECT password_hash FROM users WHERE username = :name"), {"name": first.name})

@@ -46,7 +46,7 @@ def keep_an_admin(*, without: uuid.UUID) -> None:
 
 
 def set_roles(user_id: uuid.UUID, roles: Iterable[str]) -> set[str] | None:
-    """Replace the roles of a user; return those that were not held before, None if nothing changed.
+    """Replace the roles of a user; return those that were given or taken, None if nothing changed.
 
     A change raises the user's epoch: every access token with the old roles is dead. Raises LastAdmin, NoSuchUser.
     """
@@ -63,4 +63,4 @@ def set_roles(user_id: uuid.UUID, roles: Iterable[str]) -> set[str] | None:
         session.add_all(UserRole(user_id=user_id, role=role) for role in wanted - held)
         session.flush()
         users.bump_version(user_id, epoch=users.User.epoch + 1, epoch_changed_at=clock.now())
-        return wanted - held
+        return wanted ^ held

@@ -20,6 +20,7 @@ COLUMNS: tuple[Any, ...] = (
     User.display_name,
     User.email,
     User.email_verified_at,
+    User.pending_email,
     User.status,
     User.suspended_reason,
     User.suspended_until,
@@ -48,6 +49,7 @@ class Identity:
     display_name: str | None
     email: str | None
     email_verified_at: datetime | None
+    pending_email: str | None
     stored_status: str
     suspended_reason: str | None
     suspended_until: datetime | None

@@ -1,10 +1,10 @@
-"""Accounts: what a person does with their own one. Registration, profile, password.
+"""Accounts: what people do with their own one: registration, profile, password, address, recovery, deletion.
 
-Owns no table: it is built from `users`, `access` and `sessions`. Mail-borne stories (verification, reset, change of address)
-and deletion will live here, each in a module of its own.
+Owns the table `one_time_tokens`, and what the mails about accounts say. Built from `users`, `access` and `sessions`.
 """
 
 from .models import OneTimeToken
+from .recovery import revoke as revoke_everything
 from .registration import register
 
-__all__ = ["OneTimeToken", "register"]
+__all__ = ["OneTimeToken", "register", "revoke_everything"]

@@ -5,11 +5,12 @@ import logging
 from sqlalchemy import delete
 from sqlalchemy.exc import DBAPIError
 
-from .. import access, sessions, users
+from .. import access, users
 from ..config import settings
 from ..database import transaction
 from ..docs.demo import ACCOUNTS, DemoAccount, forget_password, make_password
 from ..users import User, UsernameTaken
+from . import recovery
 
 logger = logging.getLogger("keycard")
 
@@ -58,7 +59,7 @@ def remove_demo_accounts() -> None:
             if users.credentials_of(account.id) is None:
                 continue
             with transaction() as database:
-                sessions.end_everything(account.id)
+                recovery.revoke(account.id)
                 database.execute(delete(User).where(User.id == account.id))
             logger.warning("demo account removed: %s", account.username)
     except DBAPIError as error:

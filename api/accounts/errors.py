@@ -14,8 +14,18 @@ class OneTimeTokenRefused(Problem):
     challenge = 'error="invalid_token"'
 
 
+class ConfirmationRequired(Problem):
+    """A change of the e-mail address is finished by the session that asked for it, or with the password. The request has neither.
+    The token can still be used."""
+
+    status = 403
+    slug = "confirmation-required"
+    title = "The change must be confirmed"
+    remedy = "Send the request with the session that asked for the change, or add the password."
+
+
 class EmailTaken(Problem):
-    """Somebody else has proven this address. Told only to a person who has proven it too, and to administrators."""
+    """Another account has verified this address. Said only to a person who has verified it too, and to administrators."""
 
     status = 409
     slug = "email-taken"
@@ -24,7 +34,7 @@ class EmailTaken(Problem):
 
 
 class NothingToVerify(Problem):
-    """The account has no e-mail address, or has proven it already."""
+    """The account has no e-mail address, or has verified it already."""
 
     status = 409
     slug = "nothing-to-verify"

@@ -4,16 +4,53 @@ A composer is called when its mail is about to be sent, and decides then whether
 """
 
 from datetime import timedelta
+from functools import partial
 
-from .. import clock, users
+from .. import access, clock, users
 from ..config import settings
-from ..outbox import Composer, Message, OutgoingEmail, enqueue, link, render, sent_since
+from ..docs import RESET_PAGE, UNDO_PAGE, VERIFY_PAGE
+from ..outbox import Composer, Message, OutgoingEmail, enqueue, is_dropped, link, render, sent_about, sent_to_mailbox
 from ..users import User, name_key
 from . import one_time_tokens
-from .models import RESET_PASSWORD, VERIFY_EMAIL
+from .models import CHANGE_EMAIL, RESET_PASSWORD, UNDO_EMAIL, VERIFY_EMAIL
 
-# However often somebody else asks: no more mails with a token than these leave for one person in an hour.
+# Mails that a stranger can cause: no more than these leave in an hour for one mailbox, and about one account.
 PER_HOUR = 5
+# How long the old mailbox can undo a change of address.
+UNDO_SECONDS = 7 * 86_400
+# What happened to an account, and what to do if it was not its owner: the mails that ask for nothing.
+NOTICES = {
+    "password_changed": (
+        "Your password was changed",
+        "The password of your account {username} was changed.",
+        "reset the password now, with this address. Everybody who is signed in is then signed out.",
+    ),
+    "sign_ins_failed": (
+        "Many sign-ins to your account have failed",
+        "Somebody is guessing the password of your account {username}. Until that ends, sign-ins from new networks are refused.",
+        "there is little to do: a long password that you use nowhere else cannot be guessed. Resetting it lets you in again.",
+    ),
+    "sessions_ended": (
+        "You were signed out everywhere",
+        "An administrator has ended every session of your account {username}. Sign in again to go on.",
+        "tell the administrator of this service.",
+    ),
+    "roles_changed": (
+        "Your roles have changed",
+        "An administrator has changed the roles of your account {username}. It now has: {roles}.",
+        "tell the administrator of this service.",
+    ),
+    "address_changed": (
+        "Your e-mail address was changed",
+        "An administrator has changed the e-mail address of your account {username}. This address no longer belongs to it.",
+        "tell the administrator of this service.",
+    ),
+    "account_deleted": (
+        "Your account was deleted",
+        "The account with this address was deleted, with its profile, its sessions and its roles.",
+        "tell the administrator of this service at once.",
+    ),
+}
 
 
 def _write(template: str, recipient: str, **values: object) -> Message:
@@ -21,91 +58,99 @@ def _write(template: str, recipient: str, **values: object) -> Message:
     return Message(recipient=recipient, subject=subject, text=text, html=html)
 
 
-def _token(purpose: str, user: User, email: str, lifetime: int) -> str | None:
-    """Make a token for a mail, or None when this person has been sent enough of them."""
-    kinds = ("reset_password",) if purpose == RESET_PASSWORD else ("verify_email", "change_email")
-    if _enough(user, *kinds):
-        return None
-    return one_time_tokens.create(purpose, user.id, email, lifetime=lifetime)
-
-
-def _enough(user: User, *kinds: str) -> bool:
-    return sent_since(user.id, clock.now() - timedelta(hours=1), *kinds) >= PER_HOUR
-
-
 def _user(mail: OutgoingEmail) -> User | None:
-    return users.lock(mail.user_id) if mail.user_id else None
+    """Lock the user whom a mail is about; None if there is nobody, or the mail was withdrawn meanwhile."""
+    user = users.lock(mail.user_id) if mail.user_id else None
+    return None if user is None or is_dropped(mail) else user
 
 
-def _prove(template: str, user: User, address: str) -> Message | None:
-    """Ask for the proof of an address; where somebody else has given it already, tell that owner instead."""
+def _enough(user: User, recipient: str, *kinds: str) -> bool:
+    """Whether so many of these mails have left lately, for this mailbox or about this user, that no more may."""
+    since = clock.now() - timedelta(hours=1)
+    return max(sent_to_mailbox(recipient, since, *kinds), sent_about(user.id, since, *kinds)) >= PER_HOUR
+
+
+def unlinkable(name: str) -> str:
+    """A name as a stranger may read it. Mail programs make a link of www.example.com, so its dots are written `[.]`."""
+    return name.replace(".", "[.]")
+
+
+def _verify(template: str, purpose: str, user: User, address: str) -> Message | None:
+    """Ask for the verification of an address; where somebody else has verified it already, tell that owner instead."""
     owner_id = users.find_by_proven_email(address)
     if owner_id and owner_id != user.id:
         enqueue("address_in_use", address, user_id=owner_id)
         return None
-    lifetime = settings().verification_lifetime
-    token = _token(VERIFY_EMAIL, user, address, lifetime)
-    if token is None:
+    if _enough(user, address, "verify_email", "change_email"):
         return None
-    url = link(settings().verify_email_url, token)
-    # Without the username: whoever claims a stranger's address could write to them with it, www.example.com.
-    return _write(template, address, link=url, token=token, hours=max(1, lifetime // 3600))
+    lifetime = settings().verification_lifetime
+    token = one_time_tokens.create(purpose, user, address, lifetime=lifetime)
+    url = link(settings().verify_email_url, VERIFY_PAGE, token)
+    hours = max(1, lifetime // 3600)
+    return _write(template, address, username=unlinkable(user.username), link=url, token=token, hours=hours)
 
 
 def verify_email(mail: OutgoingEmail) -> Message | None:
-    """To an address that was claimed and not proven yet."""
+    """To an address that was given and is not verified yet."""
     user = _user(mail)
     if user is None or user.email != mail.recipient or user.email_verified_at:
         return None
-    return _prove("verify_email", user, mail.recipient)
+    return _verify("verify_email", VERIFY_EMAIL, user, mail.recipient)
 
 
 def change_email(mail: OutgoingEmail) -> Message | None:
-    """To the address that shall replace the present one."""
+    """To the address that is to replace the present one."""
     user = _user(mail)
     if user is None or user.pending_email != mail.recipient:
         return None
-    return _prove("change_email", user, mail.recipient)
+    return _verify("change_email", CHANGE_EMAIL, user, mail.recipient)
 
 
 def address_in_use(mail: OutgoingEmail) -> Message | None:
-    """To whoever has proven an address, when somebody else claims it."""
+    """To the owner of an address, when somebody else gives it."""
     user = _user(mail)
-    if user is None or not _has_proven(user, mail.recipient) or _enough(user, "address_in_use"):
+    if user is None or not _has_verified(user, mail.recipient) or _enough(user, mail.recipient, "address_in_use"):
         return None
     return _write("address_in_use", str(user.email), username=user.username)
 
 
-def _has_proven(user: User, address: str) -> bool:
+def _has_verified(user: User, address: str) -> bool:
     return user.email_verified_at is not None and user.email_key == name_key(address)
 
 
 def change_email_notice(mail: OutgoingEmail) -> Message | None:
     """To the present address, when somebody asks to replace it."""
     user = _user(mail)
-    new = (user.pending_email or user.email) if user else None  # proven already, maybe, when this leaves late
+    new = (user.pending_email or user.email) if user else None  # verified already, maybe, when this leaves late
     if user is None or not new or new == mail.recipient:
         return None
-    return _write("change_email_notice", mail.recipient, username=user.username, new_address=_masked(new))
+    token = one_time_tokens.create(UNDO_EMAIL, user, mail.recipient, lifetime=UNDO_SECONDS)
+    url = link(None, UNDO_PAGE, token)
+    values = {"new_address": _masked(new), "link": url, "token": token, "days": UNDO_SECONDS // 86_400}
+    return _write("change_email_notice", mail.recipient, username=user.username, **values)
 
 
 def reset_password(mail: OutgoingEmail) -> Message | None:
-    """To the proven address of whoever forgot a password; never to the spelling that was typed."""
+    """To the verified address of somebody who forgot a password; never to the spelling that was typed."""
     user = _user(mail)
     if user is None or not user.email or not user.email_verified_at or user.email_key != name_key(mail.recipient):
         return None
-    lifetime = settings().reset_lifetime
-    token = _token(RESET_PASSWORD, user, user.email, lifetime)
-    if token is None:
+    if _enough(user, user.email, "reset_password"):
         return None
-    url = link(settings().reset_password_url, token)
+    lifetime = settings().reset_lifetime
+    token = one_time_tokens.create(RESET_PASSWORD, user, user.email, lifetime=lifetime)
+    url = link(settings().reset_password_url, RESET_PAGE, token)
     return _write("reset_password", user.email, username=user.username, link=url, token=token, minutes=max(1, lifetime // 60))
 
 
-def password_changed(mail: OutgoingEmail) -> Message | None:
-    """To the proven address, after the password was changed or reset."""
+def _notice(kind: str, mail: OutgoingEmail) -> Message | None:
+    """To a verified address, or the one that was verified before: what has happened, and what to do."""
     user = _user(mail)
-    return _write("password_changed", mail.recipient, username=user.username) if user else None
+    if user is None and kind != "account_deleted":
+        return None
+    subject, what, advice = NOTICES[kind]
+    values = {"username": user.username, "roles": " ".join(access.roles_of(user.id))} if user else {}
+    return _write("notice", mail.recipient, subject=subject, what=what.format(**values), advice=advice)
 
 
 def _masked(address: str) -> str:
@@ -115,6 +160,10 @@ def _masked(address: str) -> str:
 
 
 COMPOSERS: dict[str, Composer] = {
-    each.__name__: each
-    for each in (verify_email, address_in_use, change_email, change_email_notice, reset_password, password_changed)
+    "verify_email": verify_email,
+    "address_in_use": address_in_use,
+    "change_email": change_email,
+    "change_email_notice": change_email_notice,
+    "reset_password": reset_password,
+    **{kind: partial(_notice, kind) for kind in NOTICES},
 }

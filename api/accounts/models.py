@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from .. import clock
 from ..database import Base
 
-VERIFY_EMAIL, RESET_PASSWORD = "verify_email", "reset_password"
+VERIFY_EMAIL, CHANGE_EMAIL, RESET_PASSWORD, UNDO_EMAIL = "verify_email", "change_email", "reset_password", "undo_email"
 
 
 class OneTimeToken(Base):

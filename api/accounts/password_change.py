@@ -1,26 +1,25 @@
 """Changing the password by somebody who knows the old one."""
 
-from .. import audit, outbox, sessions, users
+from .. import audit, outbox, users
 from ..database import transaction
-from ..sessions import Principal
-from ..sessions.login import confirm_password
-from . import one_time_tokens
-from .models import RESET_PASSWORD
+from ..sessions import Principal, TokenPair, check_password, renew
+from . import recovery
 
 
-def change(principal: Principal, *, current_password: str, new_password: str) -> None:
-    """Set a new password and end every other session.
+def change(principal: Principal, *, current_password: str, new_password: str) -> TokenPair:
+    """Set a new password, renew the caller's session, end every other one, and withdraw everything that waits in the account.
 
-    Raises WrongPassword, PasswordRefused.
+    Raises WrongPassword, PasswordRefused, TooManyRequests, TokenRevoked.
     """
-    found = confirm_password(principal, current_password)
+    found = check_password(principal.identity.id, current_password, session_id=principal.session_id)
     users.check_policy(new_password, found.username, pointer="/new_password")
     new_hash = users.hasher().hash(new_password)
     with transaction():
         if not users.set_password_hash(found.id, old=found.password_hash, new=new_hash):
             raise users.WrongPassword  # changed by another request since we looked
-        sessions.end_all(found.id, "password_changed", keep=principal.session_id)
-        one_time_tokens.void(found.id, RESET_PASSWORD)
+        recovery.secure(found.id, "password_changed", keep=principal.session_id)
+        pair = renew(principal)
         audit.record("password_changed", found.id, **principal.acting)
         if found.proven_email:
             outbox.enqueue("password_changed", found.proven_email, user_id=found.id)
+    return pair

@@ -1,15 +1,15 @@
-"""A forgotten password: the way back through a proven address."""
+"""A forgotten password: the way back through a verified address."""
 
-from .. import audit, outbox, sessions, users
+from .. import audit, outbox, users
 from ..database import transaction
-from ..sessions import protection
-from . import one_time_tokens
+from ..sessions import throttle
+from . import one_time_tokens, recovery
 from .errors import OneTimeTokenRefused
 from .models import RESET_PASSWORD
 
 
 def ask(email: str) -> None:
-    """Mail a token to whoever has proven this address.
+    """Mail a token to the person who has verified this address.
 
     The same statements run whether there is anybody or not; who gets which mail is decided when it is sent.
     """
@@ -20,11 +20,11 @@ def ask(email: str) -> None:
 
 
 def reset(token: str, new_password: str) -> None:
-    """Set a new password and end every session. Nobody is signed in by this.
+    """Set a new password, end every session, and withdraw everything that waits in the account. Nobody is signed in by this.
 
-    Raises OneTimeTokenRefused, PasswordRefused; the token survives a password that is refused.
+    Raises OneTimeTokenRefused, PasswordRefused, TooManyRequests; the token survives a password that is refused.
     """
-    user_id = one_time_tokens.look_at(RESET_PASSWORD, token)
+    user_id = one_time_tokens.look_at(token, RESET_PASSWORD).user_id
     found = users.credentials_of(user_id)
     if found is None:
         raise OneTimeTokenRefused
@@ -32,11 +32,11 @@ def reset(token: str, new_password: str) -> None:
     new_hash = users.hasher().hash(new_password)
     with transaction():
         user = users.lock(user_id)
-        proof = one_time_tokens.use(RESET_PASSWORD, token)
-        if user is None or user.email != proof.email:
+        proof = one_time_tokens.use(token, RESET_PASSWORD)
+        if user is None or not user.email_verified_at or user.email != proof.email:
             raise OneTimeTokenRefused
         users.replace_password_hash(user_id, new_hash)
-        sessions.end_all(user_id, "password_reset")
-        protection.forgive(user_id)
+        recovery.secure(user_id, "password_reset")
+        throttle.forgive_account(user_id, user.username, user.email)
         audit.record("password_reset", user_id, actor_id=user_id)
         outbox.enqueue("password_changed", proof.email, user_id=user_id)

@@ -38,7 +38,8 @@ def register(
     if added is None:
         raise taken
     now = event["event_created_at"]
-    return Identity(user["sub"], username, display_name, email, None, ACTIVE, None, None, 0, 1, now, now, tuple(sorted(roles)))
+    held = tuple(sorted(roles))
+    return Identity(user["sub"], username, display_name, email, None, None, ACTIVE, None, None, 0, 1, now, now, held)
 
 
 @lru_cache

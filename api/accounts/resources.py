@@ -9,16 +9,25 @@ from flask.views import MethodView
 from .. import audit
 from ..access import Identity, LastAdmin
 from ..application import Response
-from ..http import Blueprint, PageQuery, access_token, fresh_access_token, limits, link, public
+from ..http import Blueprint, PageQuery, access_token, fresh_access_token, limits, link, optional_access_token, public
 from ..http.guards import TokenRevoked
-from ..problems import ServiceUnavailable
-from ..sessions import current
-from ..sessions.resources import LINK
+from ..problems import ServiceUnavailable, TooManyRequests
+from ..sessions import TokenPairSchema, current, current_or_none, deliver
+from ..sessions.resources import LINK, SET_COOKIE
 from ..users import NoSuchUser, PasswordRefused, UsernameTaken, WrongPassword
 from ..users.schemas import UserSchema
-from . import deletion, email_verification, password_change, password_reset, profile, registration
-from .errors import EmailTaken, NothingToVerify, OneTimeTokenRefused
-from .schemas import EmailRequest, EmailVerification, PasswordChange, PasswordReset, ProfileChange, RegisterRequest
+from . import deletion, email_change, email_verification, mailed_tokens, password_change, password_reset, profile, registration
+from .errors import ConfirmationRequired, EmailTaken, NothingToVerify, OneTimeTokenRefused
+from .schemas import (
+    EmailRequest,
+    EmailVerification,
+    MailedTokenRequest,
+    MailedTokenSchema,
+    PasswordChange,
+    PasswordReset,
+    ProfileChange,
+    RegisterRequest,
+)
 
 joining = Blueprint("registration", __name__, url_prefix="/v1/auth", description="")
 me = Blueprint("users", __name__, url_prefix="/v1/users/me", description="Your own account.")
@@ -46,17 +55,51 @@ class Register(MethodView):
 
 @joining.route("/email/verify", tags=["auth"])
 class EmailProof(MethodView):
-    @joining.operation("verify_email", public)
+    @joining.operation("verify_email", optional_access_token)
     @joining.arguments(EmailVerification)
-    @joining.response(204, description="The address is proven.")
-    @joining.problems(OneTimeTokenRefused, EmailTaken, ServiceUnavailable)
+    @joining.response(204, description="The address is verified.")
+    @joining.problems(OneTimeTokenRefused, ConfirmationRequired, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable)
     def post(self, proof: dict[str, Any]) -> None:
-        """Prove an e-mail address
+        """Verify an e-mail address
 
-        Uses up the token that was mailed to it. From then on the address belongs to the account: it can sign in with it, and
-        reset its password through it.
+        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
+        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
         """
-        email_verification.verify(proof["token"])
+        email_verification.verify(**proof, principal=current_or_none())
+
+
+@joining.route("/email/undo", tags=["auth"])
+class EmailUndo(MethodView):
+    @joining.operation("undo_email_change", public)
+    @joining.arguments(MailedTokenRequest)
+    @joining.response(204, description="The old address belongs to the account again, and every session has ended.")
+    @joining.problems(OneTimeTokenRefused, EmailTaken, TooManyRequests, ServiceUnavailable)
+    def post(self, body: dict[str, Any]) -> None:
+        """Undo a change of the e-mail address
+
+        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
+        stays: reset it afterwards if somebody else knows it.
+        """
+        email_change.undo(body["token"])
+
+
+@joining.route("/mailed-token", tags=["auth"])
+class MailedToken(MethodView):
+    @joining.operation("describe_mailed_token", public)
+    @joining.arguments(MailedTokenRequest)
+    @joining.response(200, MailedTokenSchema, description="What it is for.")
+    @joining.problems(OneTimeTokenRefused, TooManyRequests, ServiceUnavailable)
+    @joining.links(
+        verify=link("verify_email", "Use it to verify the address."),
+        reset=link("reset_password", "Use it to set a new password."),
+        undo=link("undo_email_change", "Use it to undo a change of address."),
+    )
+    def post(self, body: dict[str, Any]) -> Any:
+        """Ask what a mailed token is for
+
+        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+        """
+        return mailed_tokens.describe(body["token"])
 
 
 @joining.route("/password/forgot", tags=["auth"])
@@ -64,13 +107,13 @@ class ForgottenPassword(MethodView):
     @joining.operation("forgot_password", public)
     @joining.limited(limits.MAIL)
     @joining.arguments(EmailRequest)
-    @joining.response(202, description="If somebody has proven this address, a mail is on its way.")
+    @joining.response(202, description="If somebody has verified this address, a mail is on its way.")
     @joining.problems(ServiceUnavailable)
     @joining.links(reset=link("reset_password", "Set a new password, with the token from the mail."))
     def post(self, body: dict[str, Any]) -> None:
         """Ask for a mail that resets the password
 
-        The answer is the same, after the same work, whether anybody has proven the address or not.
+        The answer is the same, after the same work, whether anybody has verified the address or not.
         """
         password_reset.ask(body["email"])
 
@@ -80,12 +123,12 @@ class ResetPassword(MethodView):
     @joining.operation("reset_password", public)
     @joining.arguments(PasswordReset)
     @joining.response(204, description="The password has been set, and every session has ended.")
-    @joining.problems(OneTimeTokenRefused, PasswordRefused, ServiceUnavailable)
+    @joining.problems(OneTimeTokenRefused, PasswordRefused, TooManyRequests, ServiceUnavailable)
     def post(self, body: dict[str, Any]) -> None:
         """Reset a forgotten password
 
-        Uses up the token that was mailed to the proven address. Every session ends, and nobody is signed in by this: sign in with
-        the new password.
+        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
+        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
         """
         password_reset.reset(**body)
 
@@ -119,8 +162,8 @@ class Me(MethodView):
     def delete(self) -> None:
         """Delete your account
 
-        At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the bare id, and nobody
-        can register your username again.
+        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
+        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
         """
         try:
             deletion.delete(current().identity.id, actor=current())
@@ -139,14 +182,16 @@ class Password(MethodView):
     @me.operation("change_password", access_token)
     @me.limited(limits.PASSWORD)
     @me.arguments(PasswordChange)
-    @me.response(204, description="The password has been changed.")
-    @me.problems(WrongPassword, PasswordRefused)
-    def put(self, passwords: dict[str, Any]) -> None:
+    @me.response(200, TokenPairSchema, description="The password has been changed; the new pair.", headers=SET_COOKIE)
+    @me.problems(WrongPassword, PasswordRefused, TooManyRequests)
+    @me.links(me=link("get_me", "Read your account."))
+    def put(self, passwords: dict[str, Any]) -> dict[str, Any]:
         """Change your password
 
-        Every other session ends at once; the one of this request stays.
+        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
+        that waits in the account is withdrawn (mailed tokens, a pending address).
         """
-        password_change.change(current(), **passwords)
+        return deliver(password_change.change(current(), **passwords))
 
 
 @me.route("/email")
@@ -158,9 +203,22 @@ class EmailAddress(MethodView):
     def put(self, body: dict[str, Any]) -> None:
         """Change your e-mail address
 
-        Takes effect when the new address is proven with the token that is mailed there; the old one gets a notice at once.
+        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
+        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
         """
-        email_verification.change(current(), body["email"])
+        email_change.ask(current(), body["email"])
+
+
+@me.route("/email/pending")
+class PendingEmail(MethodView):
+    @me.operation("withdraw_email_change", access_token)
+    @me.response(204, description="No other address is asked for.")
+    def delete(self) -> None:
+        """Withdraw a change of your e-mail address
+
+        The address that waits for its verification is forgotten. None is no error.
+        """
+        email_change.withdraw(current())
 
 
 @me.route("/email/verification")
@@ -170,9 +228,9 @@ class Verification(MethodView):
     @me.response(202, description="A mail is on its way.")
     @me.problems(NothingToVerify)
     def post(self) -> None:
-        """Mail a new token that proves your address
+        """Mail a new token that verifies your address
 
-        To the address that waits for its proof.
+        To the address that waits for its verification. Tokens from earlier mails are dead.
         """
         email_verification.send_again(current())
 

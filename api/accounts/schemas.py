@@ -1,7 +1,10 @@
 """Accounts on the wire."""
 
+from marshmallow import fields
+
 from .. import opaque
 from ..http import Schema, Text
+from ..http.schemas import Timestamp
 from ..users.schemas import DisplayName, Email, NewPassword, Password, Username
 
 
@@ -36,9 +39,35 @@ class OneTimeTokenField(Text):
 
 
 class EmailVerification(Schema):
-    """The proof of an address."""
+    """The token from the mail; and the password, where a change of address is finished without the session that asked for it."""
 
     token = OneTimeTokenField()
+    password = Password(example="Correct-Horse-7")
+
+
+class MailedTokenRequest(Schema):
+    """A token from a mail."""
+
+    token = OneTimeTokenField()
+
+
+class MailedTokenSchema(Schema):
+    """What a token from a mail is for."""
+
+    purpose = fields.String(
+        required=True,
+        metadata={
+            "description": "`verify_email`, `change_email`, `reset_password` or `undo_email`; more may come.",
+            "example": "verify_email",
+        },
+    )
+    username = fields.String(required=True, metadata={"description": "The account.", "example": "ada"})
+    email = fields.String(
+        required=True, metadata={"description": "The address to which the token was mailed.", "example": "ada@example.com"}
+    )
+    expires_at = Timestamp(
+        required=True, metadata={"description": "Until when it can be used.", "example": "2026-11-22T09:40:00.123456+00:00"}
+    )
 
 
 class EmailRequest(Schema):

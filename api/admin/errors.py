@@ -13,7 +13,8 @@ class OwnAccount(Problem):
 
 
 class RoleNotHeld(Problem):
-    """Somebody can only give roles that they hold themselves."""
+    """Administrators give and take only roles that they hold. They change the address of, suspend and delete only people whose
+    every role they hold."""
 
     status = 403
     slug = "role-not-held"

@@ -7,6 +7,7 @@ from flask.views import MethodView
 
 from .. import audit, sessions
 from ..access import ADMIN, Identity, LastAdmin
+from ..accounts import revoke_everything
 from ..accounts.errors import EmailTaken, NothingToVerify
 from ..http import Blueprint, PageQuery, link, preconditions, role
 from ..problems import ServiceUnavailable
@@ -43,7 +44,7 @@ class Users(MethodView):
         """
         return users.list_users(**query)
 
-    @blp.operation("create_user", role(ADMIN))
+    @blp.operation("create_user", role(ADMIN, fresh=True))
     @blp.arguments(NewUser, example=NEW_USER)
     @blp.response(201, AdminUserSchema, description="The new user.", headers=CREATED)
     @blp.links(
@@ -81,36 +82,38 @@ class UserById(MethodView):
         """
         return _with_etag(users.get_user(user_id))
 
-    @blp.operation("update_user", role(ADMIN))
+    @blp.operation("update_user", role(ADMIN, fresh=True))
     @blp.conditional
     @blp.arguments(UserChange)
     @blp.response(200, AdminUserSchema, description="The user after the change.", headers=ETAG)
     @blp.links(user=link("get_user", "Read the user.", **THIS_USER))
-    @blp.problems(NoSuchUser, LastAdmin, OwnAccount, EmailTaken, NothingToVerify)
+    @blp.problems(NoSuchUser, LastAdmin, OwnAccount, RoleNotHeld, EmailTaken, NothingToVerify)
     def patch(self, changes: dict[str, Any], user_id: uuid.UUID) -> Any:
         """Change a user
 
-        Members that are left out stay as they are. A suspension is effective at the next request: every session ends. Nobody can
-        suspend themselves, or the last administrator.
+        Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
+        waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
+        administrator, or suspend or change the address of somebody who has a role that they lack.
         """
         version = preconditions.wanted_version()
         return _with_etag(users.update_user(sessions.current(), user_id, version=version, **changes))
 
-    @blp.operation("delete_user", role(ADMIN))
+    @blp.operation("delete_user", role(ADMIN, fresh=True))
     @blp.conditional
     @blp.response(204, description="The account is gone.")
-    @blp.problems(NoSuchUser, LastAdmin, OwnAccount)
+    @blp.problems(NoSuchUser, LastAdmin, OwnAccount, RoleNotHeld)
     def delete(self, user_id: uuid.UUID) -> None:
         """Delete a user
 
-        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`.
+        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
+        a role that they lack.
         """
         users.delete_user(sessions.current(), user_id, version=preconditions.wanted_version())
 
 
 @blp.route("/users/<uuid:user_id>/roles", parameters=[USER_ID])
 class UserRoles(MethodView):
-    @blp.operation("set_user_roles", role(ADMIN))
+    @blp.operation("set_user_roles", role(ADMIN, fresh=True))
     @blp.arguments(RolesRequest)
     @blp.response(200, AdminUserSchema, description="The user with the new roles.", headers=ETAG)
     @blp.links(user=link("get_user", "Read the user.", **THIS_USER))
@@ -119,22 +122,23 @@ class UserRoles(MethodView):
         """Set the roles of a user
 
         Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-        Nobody can give a role that they do not hold, or give up being an administrator themselves.
+        Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
         """
         return _with_etag(users.change_roles(sessions.current(), user_id, body["roles"]))
 
 
 @blp.route("/users/<uuid:user_id>/revoke", parameters=[USER_ID])
 class Revocation(MethodView):
-    @blp.operation("revoke_user", role(ADMIN))
+    @blp.operation("revoke_user", role(ADMIN, fresh=True))
     @blp.response(204, description="Everything issued until now is dead.")
     @blp.problems(NoSuchUser)
     def post(self, user_id: uuid.UUID) -> None:
         """Revoke all tokens of a user
 
-        Every token issued until now is dead at the next request. The user can sign in again at once.
+        Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
+        pending address). The user can sign in again at once, and gets a mail.
         """
-        sessions.end_everything(user_id, admin=sessions.current())
+        revoke_everything(user_id, admin=sessions.current())
 
 
 @blp.route("/users/<uuid:user_id>/sessions", parameters=[USER_ID])

@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import access, audit, clock, opaque, outbox, sessions, users
 from ..access import Identity, UserRole, identities
-from ..accounts import deletion, one_time_tokens
+from ..accounts import deletion, one_time_tokens, recovery
 from ..accounts.errors import EmailTaken, NothingToVerify
-from ..accounts.models import RESET_PASSWORD, VERIFY_EMAIL
+from ..accounts.models import UNDO_EMAIL
 from ..database import fetch_all, transaction
 from ..http import Page
 from ..http.pagination import Position, keyset, paginate
@@ -108,9 +108,7 @@ def _take_address(user: User, email: str | None, *, verified: bool) -> None:
     """Set an address. Raises EmailTaken if somebody else has proven it and this user shall too."""
     key = name_key(email) if email else None
     try:
-        users.bump_version(
-            user.id, email=email, email_key=key, email_verified_at=clock.now() if verified else None, pending_email=None
-        )
+        users.bump_version(user.id, email=email, email_key=key, email_verified_at=clock.now() if verified else None)
     except IntegrityError:
         raise EmailTaken from None
 
@@ -125,7 +123,7 @@ def update_user(
 ) -> Identity:
     """Change the given members of a user. version: that must still be theirs; None for any.
 
-    Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount, EmailTaken, NothingToVerify.
+    Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount, RoleNotHeld, EmailTaken, NothingToVerify.
     """
     with transaction():
         if suspension is not ... and suspension is not None:
@@ -134,6 +132,8 @@ def update_user(
         user = users.lock(user_id, version=version)
         if user is None:
             raise NoSuchUser
+        if suspension is not ... or changes.keys() & {"email", "email_verified"}:
+            _may_administer(admin, user_id)
         if changes.keys() & {"email", "email_verified"}:
             _change_address(admin, user, changes.pop("email", ...), verified=changes.pop("email_verified", None))
         if changes:
@@ -151,9 +151,13 @@ def _change_address(admin: Principal, user: User, email: str | EllipsisType | No
     if verified and address is None:
         raise NothingToVerify
     proven = (user.email_verified_at is not None and same) if verified is None else verified
+    former = user.email if user.email_verified_at else None
+    recovery.withdraw(user.id)
+    one_time_tokens.void(user.id, UNDO_EMAIL)  # they would bring back an address that an administrator has replaced
     _take_address(user, address, verified=proven and address is not None)
-    one_time_tokens.void(user.id, VERIFY_EMAIL, RESET_PASSWORD)
     audit.record("email_changed", user.id, **admin.acting)
+    if former and former != address:
+        outbox.enqueue("address_changed", former, user_id=user.id)
 
 
 def _suspend(admin: Principal, user: User, suspension: dict[str, Any] | None) -> None:
@@ -164,14 +168,28 @@ def _suspend(admin: Principal, user: User, suspension: dict[str, Any] | None) ->
         return
     values = {"suspended_reason": suspension.get("reason"), "suspended_until": suspension.get("until")}
     users.bump_version(user.id, status=SUSPENDED, **values)
-    sessions.end_all(user.id, "suspended")
+    recovery.secure(user.id, "suspended")
     audit.record("suspended", user.id, **admin.acting)
 
 
 def delete_user(admin: Principal, user_id: uuid.UUID, *, version: int | None) -> None:
-    """Delete somebody else's account. Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount."""
+    """Delete somebody else's account. Raises NoSuchUser, PreconditionFailed, LastAdmin, OwnAccount, RoleNotHeld."""
     _not_oneself(admin, user_id)
-    deletion.delete(user_id, actor=admin, version=version)
+    with transaction():
+        access.keep_an_admin(without=user_id)  # before the user is locked, as everywhere
+        if users.lock(user_id) is None:
+            raise NoSuchUser
+        _may_administer(admin, user_id)
+        deletion.delete(user_id, actor=admin, version=version)
+
+
+def _may_administer(admin: Principal, user_id: uuid.UUID) -> None:
+    """Demand every role that a locked user holds, or an administrator could get a role by way of their account.
+
+    Raises RoleNotHeld.
+    """
+    if not access.roles_of(user_id) <= set(admin.roles):
+        raise RoleNotHeld
 
 
 def _not_oneself(admin: Principal, user_id: uuid.UUID) -> None:
@@ -189,19 +207,23 @@ def change_roles(admin: Principal, user_id: uuid.UUID, roles: Iterable[str]) -> 
 def set_roles(user_id: uuid.UUID, roles: Iterable[str], *, admin: Principal | None = None) -> Identity:
     """Replace a user's roles. Access tokens with the old ones are dead at once, the mirror included.
 
-    admin: who does it, and can give only what they hold; None for the command line. Raises NoSuchUser, LastAdmin, RoleNotHeld.
+    admin: who does it, and can give and take only what they hold; None for the command line.
+    Raises NoSuchUser, LastAdmin, RoleNotHeld.
     """
     with transaction():
-        given = access.set_roles(user_id, roles)
-        if given is None:
+        changed = access.set_roles(user_id, roles)
+        if changed is None:
             return get_user(user_id)
         if admin:
-            _may_give(admin, given)
+            _may_give(admin, changed)
         audit.record(
             "roles_changed", user_id, detail=" ".join(sorted(set(roles)))[:200], **(admin.acting if admin else sessions.Acting())
         )
         sessions.publish_epoch(user_id)
-    return get_user(user_id)
+        found = get_user(user_id)
+        if found.email and found.email_verified:
+            outbox.enqueue("roles_changed", found.email, user_id=user_id)
+    return found
 
 
 def find_by_username(username: str) -> Identity:

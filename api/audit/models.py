@@ -12,6 +12,8 @@ from ..database import Base
 EVENT_TYPES = (
     "deletion",
     "email_change_requested",
+    "email_change_undone",
+    "email_change_withdrawn",
     "email_changed",
     "email_verified",
     "import",
@@ -24,6 +26,7 @@ EVENT_TYPES = (
     "reauthenticated",
     "reauthentication_failed",
     "refresh_token_reused",
+    "refresh_repeated",
     "refreshed",
     "registered",
     "roles_changed",

@@ -25,7 +25,13 @@ class EventSchema(Schema):
     """Something that happened to an account."""
 
     id = UUID(required=True, metadata={"description": "Never changes.", "example": "3f0c5a1e-5b1f-4a57-9f6e-0f7f3c9c1a11"})
-    type = EventType(required=True)
+    type = fields.String(
+        required=True,
+        metadata={
+            "description": "What happened: a value of the parameter `type` of `list_events`; more may come.",
+            "example": "signed_in",
+        },
+    )
     created_at = Timestamp(required=True, metadata={"description": "When.", "example": "2026-11-22T09:30:00.123456+00:00"})
     user_id = UUID(
         required=True,

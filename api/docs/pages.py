@@ -48,7 +48,12 @@ def _yaml() -> Response:
 
 @look.get("/static/keycard.css")
 def stylesheet() -> Response:
-    return send_from_directory(HERE / "static", "keycard.css")
+    return static_file("keycard.css")
+
+
+def static_file(name: str) -> Response:
+    """One of our own files, for pages that stay when the documentation is switched off."""
+    return send_from_directory(HERE / "static", name)
 
 
 @blueprint.get("/")
@@ -61,7 +66,7 @@ def page() -> Response:
     chosen = settings()
     # Another site's name for this machine (DNS rebinding) must not be shown the password.
     secret = demo.password(chosen) if urlsplit(request.host_url).hostname in {"127.0.0.1", "localhost", "::1"} else None
-    return _html(
+    return html(
         "docs.html",
         mode=chosen.env,
         public_url=chosen.public_url,
@@ -73,7 +78,7 @@ def page() -> Response:
 
 @blueprint.get("/docs/readme")
 def readme() -> Response:
-    return _html("readme.html", text=_readme() or abort(404))
+    return html("readme.html", text=_readme() or abort(404))
 
 
 @blueprint.get("/docs/assets/<path:name>")
@@ -81,7 +86,8 @@ def asset(name: str) -> Response:
     return send_from_directory(SWAGGER_UI, name if name in ASSETS else "-", max_age=DAY)
 
 
-def _html(template: str, **values: object) -> Response:
+def html(template: str, **values: object) -> Response:
+    """A page of ours, under the strict Content-Security-Policy."""
     response = Response(render_template(template, version=__version__, **values), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = CSP
     return response

@@ -21,12 +21,12 @@ def parse_address(text: str | None) -> IPv4Address | IPv6Address | None:
 
 
 @lru_cache(maxsize=1024)
-def network_of(text: str | None, *, ipv4_prefix: int) -> str:
-    """The network of an address: of IPv6 the /64, which is what one customer gets; `unknown` for no address."""
+def network_of(text: str | None, *, ipv4_prefix: int, ipv6_prefix: int = 64) -> str:
+    """The network of an address, `unknown` for no address. An IPv6 customer gets at least a /64, often a /48."""
     found = parse_address(text)
     if found is None:
         return "unknown"
-    return str(ip_network((found, ipv4_prefix if found.version == 4 else 64), strict=False))
+    return str(ip_network((found, ipv4_prefix if found.version == 4 else ipv6_prefix), strict=False))
 
 
 def device() -> dict[str, str | None]:

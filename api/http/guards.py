@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flask import Flask, Request, Response, current_app, g
-from flask_jwt_extended import get_jwt
+from flask import Flask, Request, Response, current_app, g, request
+from flask_jwt_extended import get_jwt, get_jwt_header
 from flask_jwt_extended.exceptions import CSRFError
 from jwt import ExpiredSignatureError, PyJWTError
 
@@ -55,8 +55,8 @@ class TokenExpired(Problem):
 
 
 class TokenRevoked(Problem):
-    """The token's session was ended (signed out, ended elsewhere, password changed, token reuse), or the person's
-    roles changed since it was issued."""
+    """The token's session was ended (signed out, ended elsewhere, password changed, token reuse) or renewed (password given
+    again), or the person's roles changed since it was issued."""
 
     status = 401
     slug = "token-revoked"
@@ -113,6 +113,9 @@ class Caller(Protocol):
     def roles(self) -> tuple[str, ...]: ...
 
 
+FindBearer = Callable[[dict[str, Any], dict[str, Any]], Caller | None]
+
+
 @dataclass(frozen=True)
 class Security:
     """One demand. tokens: the kinds that are accepted, none for a public operation.
@@ -135,15 +138,16 @@ refresh_token = Security(("refresh",), live=False)
 session_token = Security(("access", "refresh"), live=False)
 
 
-def role(name: str) -> Security:
-    """Demand an access token of a person who holds the role."""
-    return Security(("access",), roles=(name,))
+def role(name: str, *, fresh: bool = False) -> Security:
+    """Demand an access token of a person who holds the role. fresh: and who has given the password lately."""
+    return Security(("access",), roles=(name,), fresh=fresh)
 
 
-def init_app(app: Flask, access_cookie: str, refresh_cookie: str, find_bearer: Callable[[dict[str, Any]], Caller | None]) -> None:
+def init_app(app: Flask, access_cookie: str, refresh_cookie: str, find_bearer: FindBearer) -> None:
     """Configure Flask-JWT-Extended, whose every refusal becomes a problem.
 
-    find_bearer: returns who bears an access token with these claims, None if it has been revoked.
+    find_bearer: returns who bears an access token with this header and these claims, None if it has been revoked. Raises
+    jwt.InvalidTokenError if its key has been withdrawn.
     """
     app.config.update(
         JWT_TOKEN_LOCATION=["headers", "cookies"],
@@ -165,7 +169,7 @@ class _Guard:
     """cookies: the name of the cookie of each kind of token."""
 
     cookies: Mapping[str, str]
-    find_bearer: Callable[[dict[str, Any]], Caller | None]
+    find_bearer: FindBearer
 
 
 def _answer_its_own_decorators(app: Flask) -> None:
@@ -174,7 +178,7 @@ def _answer_its_own_decorators(app: Flask) -> None:
     jwt.invalid_token_loader(lambda _: _answer(InvalidToken()))
     jwt.expired_token_loader(lambda *_: _answer(TokenExpired()))
     jwt.needs_fresh_token_loader(lambda *_: _answer(FreshTokenRequired()))
-    jwt.user_lookup_loader(lambda _, claims: _guard().find_bearer(claims))
+    jwt.user_lookup_loader(lambda header, claims: _guard().find_bearer(header, claims))
     jwt.user_lookup_error_loader(lambda *_: _answer(TokenRevoked()))
     app.register_error_handler(PyJWTError, lambda _: _answer(InvalidToken()))
     app.register_error_handler(CSRFError, lambda _: _answer(CsrfFailed()))
@@ -214,7 +218,7 @@ def authenticate(security: Security, called: Request) -> None:
         raise InvalidToken
     if security.fresh and (claims["fresh"] is False or claims["fresh"] < clock.now().timestamp()):
         raise FreshTokenRequired
-    caller = guard.find_bearer(claims) if security.live else None
+    caller = guard.find_bearer(header, claims) if security.live else None
     if security.live and caller is None:
         raise TokenRevoked
     if security.roles and not (caller and set(security.roles) <= set(caller.roles)):
@@ -254,7 +258,9 @@ def _credential(security: Security, called: Request, names: Mapping[str, str]) -
     sent = called.cookies if "HTTP_COOKIE" in called.environ else {}
     cookies = [kind for kind in security.tokens if sent.get(names[kind])]
     if header is None:
-        return _Credential(sent[names[cookies[0]]], cookies[0], "cookies") if cookies else None
+        # A browser sends cookies on its own: without the CSRF value they are no credential where none is demanded.
+        ambient = security.optional and called.method in CSRF_METHODS and not called.headers.get(CSRF_HEADER)
+        return _Credential(sent[names[cookies[0]]], cookies[0], "cookies") if cookies and not ambient else None
     # A browser in hybrid delivery cannot keep its refresh cookie from travelling beside the access token,
     # so on logout that cookie does not count as a second credential.
     if "access" in cookies or (cookies and security.tokens == ("refresh",)):
@@ -265,9 +271,26 @@ def _credential(security: Security, called: Request, names: Mapping[str, str]) -
     return _Credential(token, security.tokens[0] if len(security.tokens) == 1 else None, "headers")
 
 
+def claims_of_cookie() -> dict[str, Any] | None:
+    """The claims of the session whose cookie came with a request to a public operation; None without a good one."""
+    for kind, name in _guard().cookies.items():
+        try:
+            _, found = jwt.verify(request.cookies.get(name, ""))
+        except PyJWTError:
+            continue
+        if found["type"] == kind:
+            return found
+    return None
+
+
 def presented_in_cookie() -> bool:
     """Say whether the verified token of this request came in a cookie."""
     return bool(getattr(g, "_jwt_extended_jwt_location", None) == "cookies")
+
+
+def header() -> dict[str, Any]:
+    """The header of this request's token."""
+    return get_jwt_header()
 
 
 def claims() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from flask import Flask, current_app
 from jwt import InvalidTokenError, PyJWK
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, bindparam, func, select
 
 from .. import clock
 from ..config import Settings
@@ -41,6 +41,15 @@ class Key:
     jwk: Mapping[str, Any] | None
     active_from: datetime | None = None
     retired_at: datetime | None = None
+
+
+# Changes with every rotation. A statement that reads it, or demands it, notices that this process holds the keys of before.
+GENERATION = select(func.max(SigningKey.created_at)).scalar_subquery()
+
+
+def is_current_generation() -> ColumnElement[bool]:
+    """Whether the parameter `key_generation` is still the generation of the keys, as a condition of a statement."""
+    return GENERATION.is_not_distinct_from(bindparam("key_generation", type_=SigningKey.created_at.type))
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
@@ -83,6 +92,7 @@ class Keyring:
         self._parsed: dict[str, Key] = {}
         self._keys: dict[str, Key] = {}
         self._loaded = float("-inf")
+        self._generation: datetime | None = None
         self._lock = threading.Lock()
 
     def verifying(self, kid: object) -> Key:
@@ -110,9 +120,23 @@ class Keyring:
         keys = sorted(self._asymmetric(), key=lambda each: (each.active_from, each.kid), reverse=True)
         return [each.jwk for each in keys if each.jwk]
 
+    def generation(self) -> datetime | None:
+        """The generation of the keys that this process holds; None if the database has none."""
+        self._reload_after(RELOAD_SECONDS)
+        return self._generation
+
     def forget(self) -> None:
         """Read the database again before the next use."""
         self._loaded = float("-inf")
+
+    def check(self, kid: str, generation: datetime | None) -> None:
+        """Read the database again if its keys are of another generation than those that verified a token of this `kid`.
+
+        Raises jwt.InvalidTokenError when the key has been withdrawn.
+        """
+        if generation != self._generation:
+            self.forget()
+            self.verifying(kid)
 
     def _asymmetric(self) -> list[Key]:
         now = clock.now()
@@ -148,6 +172,7 @@ class Keyring:
             parsed = {row.kid: _parse(row) if row.kid not in self._parsed else self._updated(row) for row in rows}
             self._parsed = parsed
             self._keys = parsed | self._secrets
+            self._generation = max((row.created_at for row in rows), default=None)
             self._loaded = time.monotonic()
         finally:
             self._lock.release()

@@ -8,7 +8,7 @@ from .delivery import deliver_due
 from .message import Composer, Message
 from .models import OutgoingEmail
 from .purge import purge_mail
-from .queue import drop_all, enqueue, enqueueing, mail, sent_since, waiting
+from .queue import drop, drop_all, enqueue, enqueueing, is_dropped, mail, sent_about, sent_to_mailbox, waiting
 from .templating import link, render
 from .worker import run_worker, worker
 
@@ -17,15 +17,18 @@ __all__ = [
     "Message",
     "OutgoingEmail",
     "deliver_due",
+    "drop",
     "drop_all",
     "enqueue",
     "enqueueing",
+    "is_dropped",
     "link",
     "mail",
     "purge_mail",
     "render",
     "run_worker",
-    "sent_since",
+    "sent_about",
+    "sent_to_mailbox",
     "waiting",
     "worker",
 ]

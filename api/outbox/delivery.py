@@ -12,9 +12,11 @@ from sqlalchemy import literal_column, select, update
 from sqlalchemy.exc import DBAPIError
 
 from .. import clock
+from ..config import settings
 from ..database import fetch_all, transaction
 from .message import Composer, Message
 from .models import DEAD, DROPPED, PENDING, SENT, OutgoingEmail
+from .queue import sent_since
 from .senders import configured_sender
 
 logger = logging.getLogger("keycard")
@@ -47,7 +49,15 @@ def deliver_due(composers: Mapping[str, Composer], *, go_on: Callable[[], bool] 
     """
     due = select(OutgoingEmail.id).where(_PENDING, OutgoingEmail.next_attempt_at <= clock.now())
     rows = fetch_all(due.order_by(OutgoingEmail.next_attempt_at).limit(BATCH))
-    return sum(_deliver(row.id, composers) for row in rows if go_on())
+    return sum(_deliver(row.id, composers) for row in rows[: _room()] if go_on()) if rows else 0
+
+
+def _room() -> int:
+    """How many mails may leave now. The rest waits, and loses no attempt."""
+    left = settings().mail_per_hour - sent_since(clock.now() - timedelta(hours=1))
+    if left <= 0:
+        logger.error("mail waits: %d have left within an hour, as many as KEYCARD_MAIL_PER_HOUR allows", settings().mail_per_hour)
+    return max(0, left)
 
 
 def _deliver(mail_id: uuid.UUID, composers: Mapping[str, Composer]) -> bool:

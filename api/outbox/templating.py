@@ -25,9 +25,9 @@ def render(template: str, **values: object) -> tuple[str, str, str]:
     return subject.strip(), text.lstrip("\n"), html
 
 
-def link(page: str | None, token: str) -> str:
+def link(page: str | None, own_page: str, token: str) -> str:
     """The address of a page that reads a token from its fragment, which no server and no Referer header gets to see.
 
-    page: a setting; `/docs` of this service when it is not set.
+    page: a setting. own_page: the path of a page of this service, for when it is not set.
     """
-    return f"{page or settings().public_url + '/docs'}#token={token}"
+    return f"{page or settings().public_url + own_page}#token={token}"

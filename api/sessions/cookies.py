@@ -36,19 +36,22 @@ def is_secure(chosen: Settings) -> bool:
 
 
 def deliver(pair: TokenPair) -> dict[str, Any]:
-    """Put the tokens where the session's delivery wants them; return the members of the body."""
+    """Put the tokens where the session's delivery wants them; return the members of the body.
+
+    Cookies of an earlier session that this delivery does not replace are taken away: they would be a second credential.
+    """
     body: dict[str, Any] = {
         "token_type": "Bearer",
         "expires_in": pair.expires_in,
+        "refresh_expires_in": pair.refresh_expires_in,
         "session_id": pair.session_id,
         "delivery": pair.delivery,
     }
-    if pair.refresh_expires_in is not None:
-        body["refresh_expires_in"] = pair.refresh_expires_in
     if pair.delivery != COOKIE:
         body["access_token"] = pair.access_token
+        clear()
     if pair.delivery == BODY:
-        return body | ({"refresh_token": pair.refresh_token} if pair.refresh_token else {})
+        return body | {"refresh_token": pair.refresh_token}
     _set_cookies(pair)
     return body | {"csrf_token": pair.csrf_token}
 
@@ -60,9 +63,8 @@ def _set_cookies(pair: TokenPair) -> None:
     def add(response: Response) -> Response:
         if pair.delivery == COOKIE:
             _set(response, names.access, pair.access_token, pair.expires_in)
-        if pair.refresh_token and pair.refresh_expires_in:
-            _set(response, names.refresh, pair.refresh_token, pair.refresh_expires_in, path=REFRESH_PATH)
-            _set(response, names.csrf, pair.csrf_token, pair.refresh_expires_in, readable=True)
+        _set(response, names.refresh, pair.refresh_token, pair.refresh_expires_in, path=REFRESH_PATH)
+        _set(response, names.csrf, pair.csrf_token, pair.refresh_expires_in, readable=True)
         return response
 
 

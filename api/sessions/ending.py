@@ -1,18 +1,17 @@
 """Ending sessions. Every ending is one UPDATE in the caller's transaction, mirrored to Redis once it is committed."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, update
 
-from .. import audit, clock, users
-from ..access import find_identity
+from .. import audit, clock
 from ..database import after_commit, transaction
-from ..users import User
 from . import revocation
 from .errors import NoSuchSession
 from .models import Session
-from .principal import Acting, Principal
+from .principal import Principal
 
 
 def end(session_id: uuid.UUID, user_id: uuid.UUID, reason: str) -> bool:
@@ -34,27 +33,20 @@ def end_one(principal: Principal, session_id: uuid.UUID) -> None:
         audit.record("session_revoked", me, actor_id=me, session_id=session_id)
 
 
+def replace(claims: Mapping[str, Any]) -> None:
+    """End the session that a sign-in replaces. claims: of a verified token of it."""
+    session_id, user_id = uuid.UUID(claims["sid"]), uuid.UUID(claims["sub"])
+    with transaction():
+        if _end("replaced", Session.id == session_id, Session.user_id == user_id):
+            audit.record("signed_out", user_id, actor_id=user_id, session_id=session_id, detail="replaced by a sign-in")
+
+
 def end_others(principal: Principal) -> None:
     """End every session of one's own but the present one."""
     me = principal.identity.id
     with transaction():
         if end_all(me, "revoked", keep=principal.session_id):
             audit.record("sessions_revoked", me, **principal.acting)
-
-
-def end_everything(user_id: uuid.UUID, *, admin: Principal | None = None) -> None:
-    """Kill every token of a user that was issued until now. admin: who does it, None for the command line.
-
-    The epoch is raised first: its row lock makes a sign-in that is under way either finish before, and be ended too, or
-    begin after. Raises NoSuchUser.
-    """
-    with transaction():
-        users.bump_version(user_id, epoch=User.epoch + 1, epoch_changed_at=clock.now())
-        if find_identity(user_id) is None:
-            raise users.NoSuchUser
-        end_all(user_id, "administrator")
-        audit.record("tokens_revoked", user_id, **(admin.acting if admin else Acting()))
-        publish_epoch(user_id)
 
 
 def forget_devices(user_id: uuid.UUID) -> None:

@@ -10,13 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from .. import audit
 from ..database import fetch_one
 from ..http.guards import InvalidToken
+from ..keys import is_current_generation, keyring
 from ..prepared import Change
 from . import revocation
 from .models import BODY, Session
 
 
 def sign_out(claims: Mapping[str, Any], *, from_cookie: bool) -> None:
-    """End the session of a verified token; one that has ended already is no error.
+    """End the session of a verified token, also of one from before a renewal; a session that has ended already is no error.
 
     Raises InvalidToken for a refresh token that was born in a cookie and comes in a header, or the reverse.
     """
@@ -26,7 +27,8 @@ def sign_out(claims: Mapping[str, Any], *, from_cookie: bool) -> None:
         if found and (found.delivery == BODY) is from_cookie:
             raise InvalidToken
     try:
-        ended = _end.apply({**audit.event("signed_out"), "sid": session_id, "sub": uuid.UUID(claims["sub"])})
+        token = {"sid": session_id, "sub": uuid.UUID(claims["sub"]), "key_generation": keyring().generation()}
+        ended = _end.apply({**audit.event("signed_out"), **token})
     except DBAPIError:
         revocation.mirror().publish_sessions([session_id])  # it may have happened: the answer can be lost
         raise
@@ -36,7 +38,12 @@ def sign_out(claims: Mapping[str, Any], *, from_cookie: bool) -> None:
 
 _end = Change(
     update(Session)
-    .where(Session.id == bindparam("sid"), Session.user_id == bindparam("sub"), Session.ended_at.is_(None))
+    .where(
+        is_current_generation(),
+        Session.id == bindparam("sid"),
+        Session.user_id == bindparam("sub"),
+        Session.ended_at.is_(None),
+    )
     .values(ended_at=bindparam("event_created_at"), end_reason="logout")
     .returning(Session.id, Session.access_expires_at),
     audit.recording(subject_id="sub", actor_id="sub", session_id="sid"),

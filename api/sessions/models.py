@@ -11,7 +11,18 @@ from .. import clock
 from ..database import Base
 
 BODY, HYBRID, COOKIE = "body", "hybrid", "cookie"
-SESSION_ENDS = ("logout", "revoked", "reuse", "password_changed", "password_reset", "administrator", "suspended", "deleted")
+SESSION_ENDS = (
+    "logout",
+    "revoked",
+    "replaced",
+    "reuse",
+    "password_changed",
+    "password_reset",
+    "email_undone",
+    "administrator",
+    "suspended",
+    "deleted",
+)
 
 
 class Session(Base):

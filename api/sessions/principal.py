@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 from .. import clock
 from ..access import Identity
 from ..access.identities import COLUMNS
+from ..keys import GENERATION, keyring
 from ..prepared import Prepared
 from ..users import User, active_at
 from .models import Session
@@ -55,11 +56,16 @@ class Acting(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A signed-in caller. session_row: the values of SESSION_COLUMNS, of which few requests need more than the id."""
+    """A signed-in caller.
+
+    session_row: the values of SESSION_COLUMNS, of which few requests need more than the id. generation: the session's, which
+    is also that of the token.
+    """
 
     identity: Identity
     session_id: uuid.UUID
     session_row: Sequence[Any]
+    generation: int
 
     @property
     def session(self) -> SessionView:
@@ -76,14 +82,15 @@ class Principal:
 
 
 _now = bindparam("now", type_=Session.expires_at.type)
-# Everything that can kill an access token before its time is a condition here: the session ended or too old, the account
-# suspended or deleted, its epoch raised.
+# Everything that can kill an access token before its time is a condition here: the session ended, too old or renewed, the account
+# suspended or deleted, its epoch raised. A withdrawn key is noticed by the generation of the keys, the first column.
 _live = Prepared(
-    select(*COLUMNS[1:], *SESSION_COLUMNS[1:])  # both ids are known
+    select(GENERATION, *COLUMNS[1:], *SESSION_COLUMNS[1:])  # both ids are known
     .join(User, User.id == Session.user_id)
     .where(
         Session.id == bindparam("sid"),
         Session.user_id == bindparam("sub"),
+        Session.generation == bindparam("gen"),
         Session.ended_at.is_(None),
         Session.expires_at > _now,
         active_at(_now),
@@ -92,14 +99,26 @@ _live = Prepared(
 )
 
 
-def find_live(claims: dict[str, Any]) -> Principal | None:
-    """Return the bearer of a verified access token, or None if the token has been revoked in any way."""
-    user_id, session_id = uuid.UUID(claims["sub"]), uuid.UUID(claims["sid"])
-    row = _live.fetch_one({"sid": session_id, "sub": user_id, "epoch": claims["epoch"], "now": clock.now()})
+def find_live(header: dict[str, Any], claims: dict[str, Any]) -> Principal | None:
+    """Return the bearer of a verified access token, or None if the token has been revoked in any way.
+
+    Raises jwt.InvalidTokenError if its key was withdrawn after this process had read the keys.
+    """
+    user_id, session_id, generation = uuid.UUID(claims["sub"]), uuid.UUID(claims["sid"]), claims.get("gen", 0)
+    token = {"sid": session_id, "sub": user_id, "epoch": claims["epoch"], "gen": generation, "now": clock.now()}
+    row = _live.fetch_one(token)
     if row is None:
         return None
+    key_generation, *values = row
+    keyring().check(header["kid"], key_generation)
     split = len(COLUMNS) - 1
-    return Principal(Identity.of([user_id, *row[:split]]), session_id, (session_id, *row[split:]))
+    return Principal(Identity.of([user_id, *values[:split]]), session_id, (session_id, *values[split:]), generation)
+
+
+def current_or_none() -> Principal | None:
+    """The caller of an operation that takes anonymous callers too."""
+    found: Principal | None = get_current_user()
+    return found or None
 
 
 def current() -> Principal:

@@ -18,7 +18,8 @@ from .. import audit, clock
 from ..access import Identity, identities
 from ..config import settings
 from ..database import UTCDateTime, db, transaction
-from ..http.guards import InvalidToken
+from ..http.guards import InvalidToken, TokenRevoked
+from ..keys import is_current_generation, keyring
 from ..observability import metrics
 from ..prepared import Change
 from ..problems import ServiceUnavailable
@@ -70,6 +71,8 @@ _exchange = Change(
     update(Session)
     .where(
         _open,
+        is_current_generation(),
+        Session.generation == bindparam("gen"),
         Session.refresh_id == bindparam("spent"),
         (Session.delivery != BODY) == bindparam("from_cookie", type_=Boolean),
     )
@@ -89,18 +92,36 @@ _exchange = Change(
 )
 
 
-def rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
+class _OvertakenError(Exception):
+    """The keys, or the status of the account, have changed while the token was exchanged."""
+
+
+def rotate(header: Mapping[str, Any], claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
     """Exchange a refresh token for a new pair, once.
 
-    claims: of the verified refresh token. from_cookie: how it arrived; a token born in a cookie counts only from one.
-    Raises SessionEnded, InvalidToken, and RefreshTokenReused, which also ends the whole session; that ending is committed
-    although the call fails. Source: RFC 9700, section 4.14.2.
+    header, claims: of the verified refresh token. from_cookie: how it arrived; a token born in a cookie counts only from one.
+    Raises SessionEnded, TokenRevoked (the session was renewed), InvalidToken, and RefreshTokenReused, which also ends the whole
+    session; that ending is committed although the call fails. Source: RFC 9700, section 4.14.2.
     """
+    try:
+        return _rotate(claims, from_cookie=from_cookie)
+    except _OvertakenError:
+        keyring().forget()
+        keyring().verifying(header["kid"])  # raises InvalidTokenError for a key that has been withdrawn
+    try:
+        return _rotate(claims, from_cookie=from_cookie)
+    except _OvertakenError:
+        raise ServiceUnavailable from None
+
+
+def _rotate(claims: Mapping[str, Any], *, from_cookie: bool) -> TokenPair:
     event = audit.event("refreshed")
     token: dict[str, Any] = {
         **event,
         "sid": uuid.UUID(claims["sid"]),
         "sub": uuid.UUID(claims["sub"]),
+        "gen": claims.get("gen", 0),
+        "key_generation": keyring().generation(),
         "spent": uuid.UUID(claims["jti"]),
         "from_cookie": from_cookie,
         "successor": uuid.uuid4(),
@@ -122,6 +143,8 @@ def _repeat(token: Mapping[str, Any]) -> Sequence[Any]:
         if session is None:
             metrics.count(metrics.REFRESHES, "ended")
             raise SessionEnded
+        if session.generation != token["gen"]:
+            raise TokenRevoked
         # A database that was replaced may be behind the one before, and a negative age must not make an endless window.
         within_grace = abs(session.shared_now - session.last_used_at) < timedelta(seconds=settings().refresh_grace)
         repeated = session.previous_refresh_id == spent and within_grace
@@ -129,8 +152,9 @@ def _repeat(token: Mapping[str, Any]) -> Sequence[Any]:
             if (session.delivery == BODY) is token["from_cookie"]:
                 raise InvalidToken
             if repeated:
+                audit.record("refresh_repeated", sub, actor_id=sub, session_id=sid)
                 return [*session[: len(FAMILY)], *database.execute(_owner, token).one()]
-            raise ServiceUnavailable  # a suspension has ended since the exchange was tried
+            raise _OvertakenError
         end(sid, sub, "reuse")
         audit.record("refresh_token_reused", sub, session_id=sid)
         logger.warning("refresh token reused: session %s of user %s ended", sid, sub)

@@ -4,7 +4,6 @@ import uuid
 from typing import Any
 
 from flask.views import MethodView
-from flask_jwt_extended import current_user
 
 from ..http import (
     Blueprint,
@@ -18,14 +17,13 @@ from ..http import (
     refresh_token,
     session_token,
 )
-from ..problems import ServiceUnavailable
+from ..problems import ServiceUnavailable, TooManyRequests
 from ..users import AccountSuspended, WrongPassword
 from . import cookies, ending, login, logout, refresh
 from .errors import InvalidCredentials, NoSuchSession, RefreshTokenReused, SessionEnded
 from .listing import list_live
-from .principal import current
+from .principal import current, current_or_none
 from .schemas import (
-    AccessTokenSchema,
     LoginRequest,
     ReauthenticateRequest,
     SessionPageSchema,
@@ -60,8 +58,12 @@ class Login(MethodView):
 
         Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
         Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+        A session whose cookie comes along ends: the browser signs in anew.
         """
         pair = login.sign_in(credentials["username"], credentials["password"], credentials["delivery"])
+        former = guards.claims_of_cookie()
+        if former:
+            ending.replace(former)
         return cookies.deliver(pair)
 
 
@@ -69,7 +71,7 @@ class Login(MethodView):
 class Refresh(MethodView):
     @auth.operation("refresh", refresh_token)
     @auth.response(200, TokenPairSchema, description="Exchanged.", headers=SET_COOKIE)
-    @auth.problems(RefreshTokenReused, SessionEnded)
+    @auth.problems(RefreshTokenReused, SessionEnded, guards.TokenRevoked)
     @auth.links(**GO_ON)
     def post(self) -> dict[str, Any]:
         """Exchange a refresh token for a new pair
@@ -79,7 +81,7 @@ class Refresh(MethodView):
         it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
         is accepted only from the cookie.
         """
-        pair = refresh.rotate(guards.claims(), from_cookie=guards.presented_in_cookie())
+        pair = refresh.rotate(guards.header(), guards.claims(), from_cookie=guards.presented_in_cookie())
         return cookies.deliver(pair)
 
 
@@ -106,9 +108,10 @@ class WhoIsCalling(MethodView):
 
         Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
         """
-        if current_user is None or not current_user:
+        caller = current_or_none()
+        if caller is None:
             return {"authenticated": False}
-        return {"authenticated": True, "user": current().identity, "session": current().session}
+        return {"authenticated": True, "user": caller.identity, "session": caller.session}
 
 
 @auth.route("/reauthenticate")
@@ -116,13 +119,14 @@ class Reauthenticate(MethodView):
     @auth.operation("reauthenticate", access_token)
     @auth.limited(limits.PASSWORD)
     @auth.arguments(ReauthenticateRequest)
-    @auth.response(200, AccessTokenSchema, description="A fresh access token.", headers=SET_COOKIE)
+    @auth.response(200, TokenPairSchema, description="The session is renewed; the new pair.", headers=SET_COOKIE)
     @auth.links(me=link("get_me", "Read your account."))
-    @auth.problems(WrongPassword)
+    @auth.problems(WrongPassword, TooManyRequests)
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give the password again
 
-        Returns an access token of the same session that counts as fresh, for operations that demand one.
+        Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
+        the session had before is dead. Keep both tokens of the answer.
         """
         return cookies.deliver(login.reauthenticate(current(), body["password"]))
 

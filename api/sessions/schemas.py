@@ -16,7 +16,7 @@ class LoginRequest(Schema):
     """Who you are, and how you want the tokens."""
 
     username = Text(
-        1, 254, required=True, metadata={"description": "The username, or a proven e-mail address.", "example": "ada"}
+        1, 254, required=True, metadata={"description": "The username, or a verified e-mail address.", "example": "ada"}
     )
     password = Password(required=True, example="Correct-Horse-7")
     delivery = fields.String(
@@ -36,8 +36,8 @@ class ReauthenticateRequest(Schema):
     password = Password(required=True, example="Correct-Horse-7")
 
 
-class AccessTokenSchema(Schema):
-    """An access token. Which members are there depends on the delivery of the session."""
+class TokenPairSchema(Schema):
+    """A new pair of tokens. Which members are there depends on the delivery of the session."""
 
     token_type = fields.String(
         required=True,
@@ -46,6 +46,10 @@ class AccessTokenSchema(Schema):
     )
     expires_in = fields.Integer(
         required=True, metadata={"description": "Life of the access token in seconds, from its issue.", "example": 900}
+    )
+    refresh_expires_in = fields.Integer(
+        required=True,
+        metadata={"description": "Life of the refresh token in seconds, from its issue.", "example": 604800},
     )
     session_id = UUID(required=True, metadata={"description": "The session, as in the list of sessions.", "example": SESSION_ID})
     delivery = fields.String(
@@ -56,19 +60,10 @@ class AccessTokenSchema(Schema):
     access_token = fields.String(
         metadata={"description": "The access token; absent with delivery `cookie`.", "example": ACCESS_TOKEN}
     )
-    csrf_token = fields.String(metadata={"description": "The value for the X-CSRF-TOKEN header; absent with delivery `body`."})
-
-
-class TokenPairSchema(AccessTokenSchema):
-    """A new pair of tokens. Which members are there depends on the delivery of the session."""
-
-    refresh_expires_in = fields.Integer(
-        required=True,
-        metadata={"description": "Life of the refresh token in seconds, from its issue.", "example": 604800},
-    )
     refresh_token = fields.String(
         metadata={"description": "The refresh token; only with delivery `body`.", "example": REFRESH_TOKEN}
     )
+    csrf_token = fields.String(metadata={"description": "The value for the X-CSRF-TOKEN header; absent with delivery `body`."})
 
 
 class SessionSchema(Schema):

@@ -5,7 +5,7 @@ answers a lost response without storing a token anywhere. (EdDSA and RS256 signa
 """
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ class Family(NamedTuple):
     rotated_at: datetime
     authenticated_at: datetime
     expires_at: datetime
+    generation: int
 
 
 FAMILY: tuple[Any, ...] = tuple(getattr(Session, name) for name in Family._fields)
@@ -33,12 +34,12 @@ FAMILY: tuple[Any, ...] = tuple(getattr(Session, name) for name in Family._field
 
 @dataclass(frozen=True)
 class TokenPair:
-    """A pair, or an access token alone. The durations count seconds from the moment of issue."""
+    """A pair of tokens. The durations count seconds from the moment of issue."""
 
     access_token: str
     expires_in: int
-    refresh_token: str | None
-    refresh_expires_in: int | None
+    refresh_token: str
+    refresh_expires_in: int
     session_id: uuid.UUID
     delivery: str
     csrf_token: str
@@ -53,46 +54,40 @@ def expiries(now: datetime) -> dict[str, datetime]:
 
 
 def issue(session: Session | Family, identity: Identity, *, fresh: bool) -> TokenPair:
-    """Make the pair that the session's row describes."""
-    access = issue_access(session, identity, session.rotated_at, uuid.uuid5(session.refresh_id, "access"), fresh=fresh)
-    expires_at = min(expiries(session.rotated_at)["refresh_until"], session.expires_at)
-    claims = {"aud": settings().public_url, "jti": str(session.refresh_id), "fresh": False}
-    token = _encode("refresh", session, identity, (session.rotated_at, expires_at), claims)
-    return replace(access, refresh_token=token, refresh_expires_in=_seconds(session.rotated_at, expires_at))
-
-
-def issue_access(session: Session | Family, identity: Identity, now: datetime, jti: uuid.UUID, *, fresh: bool) -> TokenPair:
-    """Make an access token alone."""
-    expires_at = min(expiries(now)["access_until"], session.expires_at)
+    """Make the pair that the session's row describes. fresh: the password was given for it."""
+    now = session.rotated_at
+    until = {name: min(expiry, session.expires_at) for name, expiry in expiries(now).items()}
     fresh_until = int((session.authenticated_at + timedelta(seconds=settings().fresh_lifetime)).timestamp())
-    claims = {"aud": settings().token_audience, "jti": str(jti), "fresh": fresh_until if fresh else False}
-    token = _encode("access", session, identity, (now, expires_at), claims)
+    access = {
+        "aud": settings().token_audience,
+        "jti": str(uuid.uuid5(session.refresh_id, "access")),
+        "fresh": fresh_until if fresh else False,
+    }
+    refresh = {"aud": settings().public_url, "jti": str(session.refresh_id), "fresh": False}
     return TokenPair(
-        access_token=token,
-        expires_in=_seconds(now, expires_at),
-        refresh_token=None,
-        refresh_expires_in=None,
+        access_token=_encode("access", session, identity, until["access_until"], access),
+        expires_in=_seconds(now, until["access_until"]),
+        refresh_token=_encode("refresh", session, identity, until["refresh_until"], refresh),
+        refresh_expires_in=_seconds(now, until["refresh_until"]),
         session_id=session.id,
         delivery=session.delivery,
         csrf_token=session.csrf_token,
     )
 
 
-def _encode(
-    kind: str, session: Session | Family, identity: Identity, lifetime: tuple[datetime, datetime], claims: dict[str, Any]
-) -> str:
+def _encode(kind: str, session: Session | Family, identity: Identity, expires_at: datetime, claims: dict[str, Any]) -> str:
     key = keyring().signing()
-    issued_at, expires_at = lifetime
     payload = {
         "iss": settings().public_url,
         "sub": str(identity.id),
         "sid": str(session.id),
-        "iat": int(issued_at.timestamp()),
+        "iat": int(session.rotated_at.timestamp()),
         "exp": int(expires_at.timestamp()),
         "type": kind,
         "roles": list(identity.roles),
         "scope": "",
         "epoch": identity.epoch,
+        "gen": session.generation,
         "csrf": session.csrf_token,
         **claims,
     }

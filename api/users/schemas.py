@@ -141,9 +141,17 @@ class UserSchema(Schema):
     email = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Their address, proven or not.", "example": "ada@example.com"},
+        metadata={"description": "Their address, verified or not.", "example": "ada@example.com"},
     )
-    email_verified = fields.Boolean(required=True, metadata={"description": "Whether the address is proven.", "example": False})
+    email_verified = fields.Boolean(required=True, metadata={"description": "Whether the address is verified.", "example": False})
+    pending_email = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The address that replaces `email` once it is verified; null for none.",
+            "example": "ada@example.org",
+        },
+    )
     roles = fields.List(RoleName(), required=True, metadata={"description": "The roles they hold, sorted.", "example": ["user"]})
     status = fields.String(
         required=True,

@@ -167,20 +167,18 @@ def _credentials(prepared: Prepared, *, key: str | uuid.UUID) -> Credentials | N
 
 
 def replace_password_hash(user_id: uuid.UUID, new: str) -> None:
-    """Set a hash, whatever it was."""
-    bump_version(user_id, password_hash=new, password_changed_at=clock.now())
+    """Set a hash, whatever it was. Mailed tokens from before are dead."""
+    bump_version(user_id, password_hash=new, password_changed_at=clock.now(), recoveries=User.recoveries + 1)
 
 
 def set_password_hash(user_id: uuid.UUID, *, old: str, new: str) -> bool:
-    """Replace a hash, if it is still the old one; say whether it was."""
-    now = clock.now()
+    """Replace a hash, if it is still the old one; say whether it was. Mailed tokens from before are dead."""
     with transaction() as session:
-        changed: Any = session.execute(
-            update(User)
-            .where(User.id == user_id, User.password_hash == old)
-            .values(password_hash=new, password_changed_at=now, updated_at=now, version=User.version + 1)
-        )
-    return bool(changed.rowcount)
+        this = select(User.id).where(User.id == user_id, User.password_hash == old).with_for_update()
+        if session.scalars(this).one_or_none() is None:
+            return False
+        replace_password_hash(user_id, new)
+    return True
 
 
 def bump_version(user_id: uuid.UUID, **values: Any) -> None:

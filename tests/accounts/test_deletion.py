@@ -11,7 +11,9 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from api.audit import AuditEvent
+from api.cli import purge
 from api.database import db, fetch_all
+from api.sessions import throttle
 from api.sessions.models import SignInFailures
 from api.users import passwords
 from tests.actors import Bearer, Browser, Hybrid
@@ -152,6 +154,7 @@ def test_a_proof_at_the_moment_of_the_deletion_leaves_no_address(app: Flask, mai
         proof, deleted = simultaneously(prove, lambda person=person: person.delete(ME))
         assert deleted.status_code == 204
         assert proof.status_code in {204, 403}
+        mailbox.deliver()
         assert address.lower() not in everything_in(app)
 
 
@@ -168,7 +171,6 @@ def test_a_change_at_the_moment_of_the_deletion_is_before_it_or_refused(
     """What is written after the account was emptied would stay for ever."""
     for _ in ROUNDS:
         person = Bearer(app).join()
-        person.client.environ_base |= {"HTTP_USER_AGENT": "The-Latecomers-Browser/7"}
         calls = [partial(person.request, method, path, token=person.access_token, json=body)] * 6
         *answers, deleted = simultaneously(*calls, lambda person=person: person.delete(ME))
         assert deleted.status_code == 204
@@ -240,35 +242,60 @@ def a_full_life(mailbox: Mailbox) -> tuple[Bearer, list[str]]:
     return person, [person.name, old, new, "ada von", ADDRESS_OF_CLIENT, AGENT]
 
 
-def test_nothing_that_names_the_person_is_left(app: Flask, mailbox: Mailbox) -> None:
-    """In no column of any table: not the names, the addresses, the browser, nor where they came from."""
+def purge_after(app: Flask, clock: Any, days: int) -> None:
+    clock.shift(days * 86_400 + 60)
+    assert app.test_cli_runner().invoke(purge).exit_code == 0
+
+
+def test_nothing_that_names_the_person_is_left(app: Flask, mailbox: Mailbox, clock: Any) -> None:
+    """In no column of any table: names and addresses at once, the browser and the network addresses after thirty days."""
     person, traces = a_full_life(mailbox)
     traces = [each.lower() for each in traces]
     before = everything_in(app)
     assert [each for each in traces if each not in before] == []
     assert person.delete(ME).status_code == 204
+    mailbox.deliver()
+    after = everything_in(app)
+    assert [each for each in traces if each in after] == [ADDRESS_OF_CLIENT, AGENT.lower()]
+    purge_after(app, clock, 29)
+    assert ADDRESS_OF_CLIENT in everything_in(app)
+    purge_after(app, clock, 1)
     after = everything_in(app)
     assert [each for each in traces if each in after] == []
 
 
-def test_the_network_the_person_came_from_is_forgotten_too(app: Flask, mailbox: Mailbox) -> None:
-    """Failed sign-ins are counted by network, beside the id that stays."""
-    person, _ = a_full_life(mailbox)
-    network = ADDRESS_OF_CLIENT.rpartition(".")[0]
+def test_how_long_devices_are_kept_is_a_setting(new_app: Callable[..., Flask], clock: Any) -> None:
+    own = new_app(device_retention=3600)
+    person = Bearer(own).join()
+    person.client.environ_base |= {"HTTP_USER_AGENT": AGENT}
+    assert person.delete(ME).status_code == 204
+    assert AGENT.lower() in everything_in(own)
+    clock.shift(3601)
+    assert own.test_cli_runner().invoke(purge).exit_code == 0
+    assert AGENT.lower() not in everything_in(own)
+
+
+def test_the_failures_of_the_person_are_forgotten(new_app: Callable[..., Flask]) -> None:
+    person = Bearer(new_app(ratelimit_enabled=True)).join()
+    user_id = person.id
     person.request("POST", LOGIN, json={"username": person.name, "password": "Wrong-Horse-7"})
-    assert network in everything_in(app)
-    person.delete(ME)
-    assert network not in everything_in(app)
+    keys = [user_id, throttle.key_of(person.name)]
+    with person.app.app_context():
+        counted = select(SignInFailures.failures).where(SignInFailures.account.in_(keys))
+        assert fetch_all(counted) != []
+        person.delete(ME)
+        assert fetch_all(counted) == []
 
 
 def test_the_log_keeps_what_happened_under_the_bare_id(app: Flask, mailbox: Mailbox) -> None:
+    """And for a while from where: an owner, or an operator, may want to know who deleted the account."""
     person, _ = a_full_life(mailbox)
     user_id = person.id
     before = [row.type for row in events_of(app, user_id)]
     person.delete(ME)
     left = events_of(app, user_id)
     assert [row.type for row in left] == [*before, "deletion"]
-    assert {(row.ip_address, row.user_agent) for row in left} == {(None, None)}
+    assert (left[-1].ip_address, left[-1].user_agent) == (ADDRESS_OF_CLIENT, AGENT)
     assert {str(row.subject_id) for row in left} == {user_id}
     admin = Bearer(app).join(roles=["admin"])
     shown = admin.get("/v1/admin/events", query_string={"user_id": user_id}).json["items"]
@@ -276,10 +303,15 @@ def test_the_log_keeps_what_happened_under_the_bare_id(app: Flask, mailbox: Mail
     assert admin.get(f"/v1/admin/users/{user_id}").status_code == 404
 
 
-def test_mail_that_waits_is_not_sent(app: Flask, mailbox: Mailbox) -> None:
-    """Also not the notices of what happened before; who is gone gets no mail."""
-    person, _ = a_full_life(mailbox)
+def test_of_the_mail_that_waits_only_the_farewell_is_sent(app: Flask, mailbox: Mailbox) -> None:
+    """To the verified address, so that an owner whose account somebody else has deleted learns of it."""
+    person, (_, old, *_) = a_full_life(mailbox)
     person.delete(ME)
+    assert [(each["To"], each["Subject"]) for each in mailbox.deliver()] == [(old, "Your account was deleted")]
+
+
+def test_an_address_that_was_never_verified_gets_no_farewell(app: Flask, mailbox: Mailbox) -> None:
+    Bearer(app).join(email=new_address()).delete(ME)
     assert mailbox.deliver() == []
 
 
@@ -317,7 +349,7 @@ def test_a_try_that_ends_after_the_deletion_leaves_nothing(
     else:
         assert person.post("/v1/auth/reauthenticate", json={"password": "Wrong-Horse-7"}).status_code == 403
     with app.app_context():
-        left = fetch_all(select(AuditEvent).where(AuditEvent.subject_id == uuid.UUID(user_id)))
+        left = fetch_all(select(AuditEvent.__table__).where(AuditEvent.subject_id == uuid.UUID(user_id)))
         counted = fetch_all(select(SignInFailures).where(SignInFailures.account == user_id))
-    assert {row.ip_address for row in left} == {None}
+    assert max(left, key=lambda row: row.created_at).type == "deletion"
     assert counted == []

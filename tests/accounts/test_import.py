@@ -141,6 +141,7 @@ def test_everything_a_row_says_is_imported(app: Flask, file: Path) -> None:
         "display_name": full["display_name"],
         "email": full["email"],
         "email_verified": True,
+        "pending_email": None,
         "roles": ["editor", "user"],
         "status": "active",
         "created_at": "2019-05-06T05:08:09.123456+00:00",

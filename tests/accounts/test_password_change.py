@@ -11,7 +11,8 @@ NEW = "Battery-Staple-8"
 
 
 def change(person: Bearer, new: str = NEW, current: str | None = None) -> TestResponse:
-    return person.put(PASSWORD_URL, json={"current_password": current or person.password, "new_password": new})
+    body = {"current_password": current or person.password, "new_password": new}
+    return person.keep(person.put(PASSWORD_URL, json=body))
 
 
 def login(app: Flask, name: str, password: str) -> int:
@@ -19,13 +20,25 @@ def login(app: Flask, name: str, password: str) -> int:
 
 
 def test_the_new_password_counts_and_the_old_one_does_not(person: Bearer, app: Flask) -> None:
-    assert change(person).status_code == 204
+    assert change(person).status_code == 200
     assert login(app, person.name, NEW) == 200
     assert login(app, person.name, person.password) == 401
 
 
-def test_this_session_goes_on(person: Bearer) -> None:
+def test_this_session_goes_on_with_the_new_pair(person: Bearer) -> None:
     change(person)
+    assert person.get("/v1/users/me").status_code == 200
+    assert person.refresh().status_code == 200
+
+
+def test_the_tokens_from_before_are_dead(app: Flask) -> None:
+    """A thief who shares the session is out, and refreshing with what they hold does not end it."""
+    person = Bearer(app).join()
+    thief = Bearer(app, person.name)
+    thief.access_token, thief.refresh_token = person.access_token, person.refresh_token
+    change(person)
+    assert thief.get("/v1/users/me").json["type"] == "/problems/token-revoked"
+    assert thief.refresh().json["type"] == "/problems/token-revoked"
     assert person.get("/v1/users/me").status_code == 200
     assert person.refresh().status_code == 200
 
@@ -95,7 +108,7 @@ def test_the_policy_is_told_only_to_who_knows_the_current_password(user: Bearer)
 
 def test_two_changes_with_the_same_old_password(user: Bearer) -> None:
     """The second one no longer knows the current password."""
-    assert change(user).status_code == 204
+    assert change(user).status_code == 200
     assert change(user, "Another-Horse-9").json["type"] == "/problems/wrong-password"
 
 

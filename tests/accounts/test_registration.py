@@ -29,6 +29,7 @@ def test_a_new_person_is_answered_with_their_account(anybody: Bearer) -> None:
         "display_name": "Ada Lovelace",
         "email": email,
         "email_verified": False,
+        "pending_email": None,
         "roles": ["user"],
         "status": "active",
     }

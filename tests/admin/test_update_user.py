@@ -79,7 +79,7 @@ def test_every_write_changes_the_etag(app: Flask, admin: Bearer) -> None:
         lambda: patch(admin, user_id, email_verified=True),
         lambda: target.patch("/v1/users/me", json={"display_name": "Countess"}),
         lambda: target.put("/v1/users/me/email", json={"email": address}),
-        lambda: target.request("POST", VERIFY, json={"token": mailbox.token(address)}),
+        lambda: target.post(VERIFY, json={"token": mailbox.token(address)}),
         lambda: target.put(
             "/v1/users/me/password", json={"current_password": target.password, "new_password": "Battery-Staple-8"}
         ),

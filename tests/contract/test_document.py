@@ -20,7 +20,7 @@ from api.problems import REGISTRY, Problem
 
 COMMITTED = Path(__file__).parents[2] / "openapi"
 # Served, and not part of the contract: the page, and the document itself.
-OUTSIDE = re.compile(r"^/($|docs|openapi\.|static/)")
+OUTSIDE = re.compile(r"^/($|docs|openapi\.|static/|verify-email$|reset-password$|undo-email-change$)")
 METHODS = ("get", "put", "post", "delete", "patch")
 # Answered before any operation is found, or by a crash: they belong to every operation and to none.
 OF_NO_OPERATION = {"method-not-allowed", "internal-error"}

@@ -43,6 +43,11 @@ class Operation:
         return {scheme for alternative in self.declared["security"] for scheme in alternative}
 
     @property
+    def is_optional(self) -> bool:
+        """Whether callers without a credential are served too."""
+        return {} in self.declared["security"]
+
+    @property
     def body(self) -> dict[str, Any] | None:
         """The schema of the request body, with references followed."""
         found = self.declared.get("requestBody", {}).get("content", {}).get("application/json")

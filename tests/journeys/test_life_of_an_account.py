@@ -32,11 +32,12 @@ def test_a_person_proves_an_address_forgets_the_password_moves_and_leaves(new_ap
     ada.password = "Battery-Staple-8"
     assert ada.login().status_code == 200
 
-    # She moves to another address: the old one is told, the new one proven.
+    # She moves to another address: the old one gets a notice, the new one is verified where she asked.
     assert ada.put(f"{ME}/email", json={"email": work}).status_code == 202
     assert ada.get(ME).json["email"] == home
-    assert visitor.request("POST", f"{AUTH}/email/verify", json={"token": mailbox.token(work)}).status_code == 204
-    assert ada.get(ME).json["email"] == work
+    assert ada.get(ME).json["pending_email"] == work
+    assert ada.post(f"{AUTH}/email/verify", json={"token": mailbox.token(work)}).status_code == 204
+    assert (ada.get(ME).json["email"], ada.get(ME).json["pending_email"]) == (work, None)
     assert mailbox.subjects(home) == [
         "Confirm your e-mail address",
         "Choose a new password",
@@ -65,7 +66,7 @@ def test_a_person_proves_an_address_forgets_the_password_moves_and_leaves(new_ap
     assert ada.get(ME).status_code == 401
     assert ada.login(username=work).status_code == 401
     assert Bearer(app, ada.name).register().json["type"] == "/problems/username-taken"
-    assert mailbox.subjects(work) == ["Confirm your new e-mail address"]
+    assert mailbox.subjects(work) == ["Confirm your new e-mail address", "Your account was deleted"]
 
 
 def test_the_log_of_an_account_is_its_owners(app: Flask, user: Bearer) -> None:

@@ -37,7 +37,7 @@ def test_a_person_registers_lives_with_the_account_and_leaves(app: Flask, actor_
     # She changes her password: the phone is signed out, she is not.
     new = "Battery-Staple-8"
     body = {"current_password": ada.password, "new_password": new}
-    assert ada.put(f"{ME}/password", json=body).status_code == 204
+    assert ada.keep(ada.put(f"{ME}/password", json=body)).status_code == 200
     assert phone.get(ME).json["type"] == "/problems/token-revoked"
     assert phone.refresh().json["type"] == "/problems/session-ended"
     assert phone.login().json["type"] == "/problems/invalid-credentials"

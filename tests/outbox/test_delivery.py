@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 
 from api.clock import now
 from api.database import READ, db, transaction
-from api.outbox import Message, OutgoingEmail, deliver_due, drop_all, enqueue, sent_since
+from api.outbox import Message, OutgoingEmail, deliver_due, drop_all, enqueue, sent_about
 from api.outbox.delivery import BATCH, DELAYS, LEASE, MAX_ATTEMPTS
 from tests.outbox.conftest import RECIPIENT, Outbox, note
 from tests.outbox.mail_server import MailServer
@@ -356,9 +356,9 @@ def test_only_mail_that_left_counts_as_sent(outbox: Outbox, server: MailServer, 
         outbox.ask(user_id=me)
         outbox.deliver()
     with outbox.app.app_context():
-        assert sent_since(me, start, "note", "other") == 2
-        assert sent_since(me, start + timedelta(seconds=1), "note") == 1
-        assert sent_since(me, start, "other") == 0
+        assert sent_about(me, start, "note", "other") == 2
+        assert sent_about(me, start + timedelta(seconds=1), "note") == 1
+        assert sent_about(me, start, "other") == 0
 
 
 def test_a_worker_that_shall_stop_finishes_one_mail_only(outbox: Outbox, server: MailServer) -> None:

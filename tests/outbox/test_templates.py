@@ -16,12 +16,18 @@ FOLDER = Path(api.outbox.__file__).parent / "templates"
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(1)>"'&{{ 7 * 7 }}{% raw %}"""
 TOKEN = "t" * 43
 VALUES: dict[str, dict[str, Any]] = {
-    "verify_email": {"link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 24},
+    "verify_email": {"username": "ada", "link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 24},
     "address_in_use": {"username": "ada"},
-    "change_email": {"link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 1},
-    "change_email_notice": {"username": "ada", "new_address": "l***@example.com"},
+    "change_email": {"username": "ada", "link": f"https://app.example.com/verify#token={TOKEN}", "token": TOKEN, "hours": 1},
+    "change_email_notice": {
+        "username": "ada",
+        "new_address": "l***@example.com",
+        "link": f"https://auth.example.com/undo-email-change#token={TOKEN}",
+        "token": TOKEN,
+        "days": 7,
+    },
     "reset_password": {"username": "ada", "link": f"https://app.example.com/reset#token={TOKEN}", "token": TOKEN, "minutes": 60},
-    "password_changed": {"username": "ada"},
+    "notice": {"subject": "Something", "what": "Something has happened.", "advice": "do this."},
 }
 # What a mail may be made of: nothing that loads, runs or asks.
 TAGS = {"html", "head", "meta", "title", "body", "h1", "p", "strong", "a", "br", "code"}
@@ -82,7 +88,7 @@ def test_a_template_says_the_same_in_text_and_html(template: str) -> None:
     assert subject
     assert subject == subject.strip()
     assert "\n" not in subject
-    assert not text.startswith(("\n", subject))
+    assert not text.startswith(("\n", f"{subject}\n"))
     for value in (*values.values(), "https://auth.example.com"):
         assert str(value) in text
         assert str(value) in page.text
@@ -93,7 +99,7 @@ def test_a_template_says_the_same_in_text_and_html(template: str) -> None:
 @everywhere
 def test_hostile_values_stay_what_they_are(template: str) -> None:
     """In HTML they are text, in text they are text, and nowhere are they templates."""
-    values = VALUES[template] | {name: HOSTILE for name in VALUES[template] if name not in {"hours", "minutes"}}
+    values = VALUES[template] | {name: HOSTILE for name in VALUES[template] if name not in {"hours", "minutes", "subject"}}
     subject, text, html = render(template, **values)
     page = Page(html)
     assert page.tags <= TAGS
@@ -126,5 +132,6 @@ def test_one_hour_is_not_hours(hours: int, said: str) -> None:
 
 def test_a_link_leads_where_the_settings_say() -> None:
     """The token is in the fragment, which reaches no server."""
-    assert link(None, TOKEN) == f"https://auth.example.com/docs#token={TOKEN}"
-    assert link("https://app.example.com/reset?lang=en", TOKEN) == f"https://app.example.com/reset?lang=en#token={TOKEN}"
+    assert link(None, "/reset-password", TOKEN) == f"https://auth.example.com/reset-password#token={TOKEN}"
+    page = "https://app.example.com/reset?lang=en"
+    assert link(page, "/reset-password", TOKEN) == f"{page}#token={TOKEN}"

@@ -51,6 +51,16 @@ def test_a_refresh_token_signs_out_after_the_access_token_has_expired(app: Flask
     assert logout_by_refresh_token(person).status_code == 204
 
 
+def test_a_token_from_before_a_renewal_signs_out(user: Bearer) -> None:
+    """Somebody who did not get the new pair, because the answer was lost, can still leave."""
+    before = Bearer(user.app, user.name)
+    before.access_token = user.access_token
+    assert user.reauthenticate().status_code == 200
+    assert before.logout().status_code == 204
+    assert user.get("/v1/users/me").json["type"] == "/problems/token-revoked"
+    assert user.refresh().json["type"] == "/problems/session-ended"
+
+
 def test_signing_out_twice_is_no_error(person: Bearer) -> None:
     kept = cookies(person)
     for _ in range(3):

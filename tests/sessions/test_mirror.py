@@ -122,9 +122,9 @@ def test_a_password_change_mirrors_the_other_sessions(app: Flask, clock, mirror:
     others = [again(user), again(user)]
     clock.shift(PASSED)
     body = {"current_password": user.password, "new_password": "Battery-Staple-8"}
-    assert user.put("/v1/users/me/password", json={**body, "current_password": "Wrong-Horse-77"}).status_code != 204
+    assert user.put("/v1/users/me/password", json={**body, "current_password": "Wrong-Horse-77"}).status_code == 403
     assert_absent(mirror, user, *others)
-    assert user.put("/v1/users/me/password", json=body).status_code == 204
+    assert user.put("/v1/users/me/password", json=body).status_code == 200
     assert_mirrored(mirror, *others)
     assert_absent(mirror, user)
 

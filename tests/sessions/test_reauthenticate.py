@@ -1,5 +1,7 @@
 """Giving the password again, for what is too dangerous for an old token."""
 
+from functools import partial
+
 import jwt
 import pytest
 from flask import Flask
@@ -8,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from api.http import Blueprint, Schema, fresh_access_token
 from tests.actors import Bearer
+from tests.processes.servers import simultaneously
 
 REAUTHENTICATE = "/v1/auth/reauthenticate"
 danger = Blueprint("danger", __name__, url_prefix="/danger", description="Something that demands a fresh token.")
@@ -67,11 +70,47 @@ def test_the_session_stays_the_same(person: Bearer) -> None:
     assert len(person.get("/v1/users/me/sessions").json["items"]) == 1
 
 
-def test_the_refresh_token_is_not_touched(person: Bearer) -> None:
-    answer = reauthenticate(person)
-    assert "refresh_token" not in answer.json
-    assert not any("keycard_refresh" in header for header in answer.headers.getlist("Set-Cookie"))
+def test_the_session_is_renewed(app: Flask) -> None:
+    """A new pair; what the session had before is dead, for a thief who shares it too, and refreshing with it does not end it."""
+    person = Bearer(app).join()
+    thief = Bearer(app, person.name)
+    thief.access_token, thief.refresh_token = person.access_token, person.refresh_token
+    assert reauthenticate(person).json["refresh_token"] != thief.refresh_token
+    assert thief.get("/v1/users/me").json["type"] == "/problems/token-revoked"
+    assert thief.refresh().json["type"] == "/problems/token-revoked"
+    assert person.get("/v1/users/me").status_code == 200
     assert person.refresh().status_code == 200
+
+
+def test_the_new_pair_goes_on(person: Bearer) -> None:
+    for _ in range(2):
+        assert reauthenticate(person).status_code == 200
+        assert person.refresh().status_code == 200
+        assert person.get("/v1/users/me").status_code == 200
+
+
+def test_nothing_from_before_is_answered_again(app: Flask) -> None:
+    """The grace window is for the parent of a refresh, not for what a renewal has replaced."""
+    person = Bearer(app).join()
+    parent = person.refresh_token
+    person.refresh()
+    reauthenticate(person)
+    answer = person.request("POST", "/v1/auth/refresh", token=parent)
+    assert answer.json["type"] == "/problems/token-revoked"
+    assert person.refresh().status_code == 200
+
+
+def test_of_simultaneous_renewals_one_succeeds(app: Flask) -> None:
+    """By tokens of one generation: nobody gets a pair that is dead already."""
+    person = Bearer(app).join()
+    copies = [Bearer(app, person.name) for _ in range(8)]
+    for copy in copies:
+        copy.access_token = person.access_token
+    answers = simultaneously(*[partial(reauthenticate, copy) for copy in copies])
+    assert sorted(each.status_code for each in answers) == [200] + [401] * 7
+    (winner,) = [copy for copy, answer in zip(copies, answers, strict=True) if answer.status_code == 200]
+    assert winner.get("/v1/users/me").status_code == 200
+    assert winner.refresh().status_code == 200
 
 
 def test_the_access_token_travels_as_the_session_chose(person: Bearer) -> None:
@@ -112,9 +151,8 @@ def test_a_refresh_token_is_no_access_token(user: Bearer) -> None:
 
 
 def test_a_fresh_token_dies_with_its_session(user: Bearer) -> None:
-    old = user.access_token
     reauthenticate(user)
-    user.request("DELETE", "/v1/auth/logout", token=old)
+    user.logout()
     assert user.get("/v1/users/me").json["type"] == "/problems/token-revoked"
 
 
