@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, current_app
 
 from ..config import Settings
-from ..database import db
+from ..database import connection_limit, db
 from ..version import __version__
 
 EXTENSION = "keycard.metrics"
@@ -242,11 +242,4 @@ def _watch_pools(app: Flask) -> None:
             total(lambda pool: pool.checkedin() + pool.checkedout()),
         ),
     )
-    watch(
-        app,
-        Gauge(
-            "keycard_database_pool_limit",
-            "Connections that may be open.",
-            total(lambda pool: pool.size() + max(0, pool._max_overflow)),  # noqa: SLF001 - there is no other way to ask
-        ),
-    )
+    watch(app, Gauge("keycard_database_pool_limit", "Connections that may be open.", connection_limit))
