@@ -244,7 +244,10 @@ class Settings:
         OneOf(["debug", "info", "warning", "error"]),
     )
     metrics_port: int | None = _setting(
-        None, "port on which `keycard serve` answers `/metrics`, for Prometheus; nothing listens when not set", Range(1, 65_535)
+        None,
+        "port on which `keycard serve` answers `/metrics`, for Prometheus, and `/ready`, readiness part by part; nothing listens "
+        "when not set",
+        Range(1, 65_535),
     )
     metrics_host: str = _setting("127.0.0.1", "address of the metrics port; give another one only where a network is private")
 

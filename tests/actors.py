@@ -132,3 +132,7 @@ class Operator:
         answer = self.client.get("/metrics")
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, listener.CONTENT_TYPE)
         return answer.text
+
+    def ready(self) -> TestResponse:
+        """Whether the app is ready, part by part."""
+        return self.client.get("/ready")

@@ -1,6 +1,6 @@
-"""The operator's own port, KEYCARD_METRICS_PORT: `GET /metrics`, for Prometheus.
+"""The operator's own port, KEYCARD_METRICS_PORT: `GET /metrics`, for Prometheus, and `GET /ready`, readiness part by part.
 
-The port of the API has no such address. One process listens: the one that delivers mail, which reads what all of them count.
+The port of the API has neither. One process listens: the one that delivers mail, which reads what all of them count.
 """
 
 import logging
@@ -18,8 +18,11 @@ from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Request, Response
 
 from .. import outbox
+from ..application import to_json
 from ..config import Settings
 from ..observability import metrics
+from ..problems import DATABASE_FAILED
+from .resources import check
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -64,7 +67,7 @@ def _open(app: Flask) -> "_Server | None":
 
 def application(app: Flask) -> "WSGIApplication":
     """The WSGI application of the operator's port."""
-    pages = {"/metrics": _metrics}
+    pages = {"/metrics": _metrics, "/ready": _ready}
 
     @Request.application
     def answer(request: Request) -> Response:
@@ -86,6 +89,13 @@ def application(app: Flask) -> "WSGIApplication":
 def _metrics() -> Response:
     counted: metrics.Metrics = current_app.extensions[metrics.EXTENSION]
     return Response(counted.text(), content_type=CONTENT_TYPE)
+
+
+def _ready() -> Response:
+    current_app.extensions[DATABASE_FAILED] = True  # requests fail in other processes: try to write, whether or not one has
+    ready, checks = check()
+    body = to_json({"status": "ready" if ready else "not-ready", **checks})
+    return Response(body, 200 if ready else 503, {"Cache-Control": "no-store"}, content_type="application/json")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
