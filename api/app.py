@@ -14,7 +14,7 @@ from .application import Keycard
 from .config import Settings, load_settings
 from .discovery.resources import blp as discovery
 from .extensions import cors
-from .health import metrics
+from .health import listener
 from .health.resources import blp as health
 from .http import guards, headers, limits
 from .keys.resources import blp as jwks
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
         for blueprint in (*FEATURES, *blueprints):
             api.register_blueprint(blueprint)
     docs.init_app(app, settings)
-    metrics.init_app(app, settings)
+    listener.init_app(app)
     return app
 
 

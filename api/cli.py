@@ -1,5 +1,6 @@
 """`keycard`: Flask's command line with the app bound."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from .app import create_app
 from .audit.purge import purge_events
 from .config import ConfigurationError
 from .doctor import diagnose
+from .health.listener import listening
 from .keys.cli import keys_cli
 from .outbox.cli import mail_cli
 from .problems import Problem
@@ -106,6 +108,17 @@ def _find(username: str) -> access.Identity:
 
 def _sentence(problem: Problem) -> str:
     return " ".join([str(problem.description), *(fault["detail"] for fault in problem.errors)])
+
+
+@mail_cli.command("work")
+def work() -> None:
+    """Deliver mail until stopped. `keycard serve` does so too; this is for servers that do not, and there may be several.
+
+    The first one also listens on KEYCARD_METRICS_PORT, if PROMETHEUS_MULTIPROC_DIR names the folder in which the server counts.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
+    with listening(app):
+        outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 
 
 @openapi_cli.command("write")

@@ -25,6 +25,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 PREFIX = "KEYCARD_"
+# What took the place of settings that are no more.
+REPLACED = {"KEYCARD_METRICS_ENABLED": "metrics have a port of their own, set KEYCARD_METRICS_PORT"}
 DEVELOPMENT_URL = "http://127.0.0.1:8000"
 # What the tutorials, and the documentation of the libraries, put into their examples.
 WELL_KNOWN_SECRETS = (
@@ -253,7 +255,13 @@ class Settings:
         "the least level that is logged: `debug` (good health checks too), `info` (requests), `warning` or `error`",
         OneOf(["debug", "info", "warning", "error"]),
     )
-    metrics_enabled: bool = _setting(default=False, doc="whether `/metrics` is served, for Prometheus")
+    metrics_port: int | None = _setting(
+        None,
+        "port on which `keycard serve` answers `/metrics`, for Prometheus, and `/ready`, readiness part by part; nothing listens "
+        "when not set",
+        Range(1, 65_535),
+    )
+    metrics_host: str = _setting("127.0.0.1", "address of the metrics port; give another one only where a network is private")
 
     @property
     def production(self) -> bool:
@@ -388,7 +396,7 @@ def _unknown_names(names: set[str]) -> list[str]:
     """A misspelt setting must not be silence: production would run with a default nobody chose."""
     known = {PREFIX + each.name.upper() for each in fields(Settings)}
     return [
-        f"{name}: no such setting"
+        f"{name}: no such setting" + (f"; {REPLACED[name]}" if name in REPLACED else "")
         for name in sorted(names)
         if name.startswith(PREFIX) and name not in known and not name.startswith(f"{PREFIX}TEST_")
     ]

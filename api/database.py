@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, Engine, Executable, MetaData, Row, event, func, select
 from sqlalchemy.engine import make_url
@@ -77,7 +77,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite_file(url.database)
-        write: dict[str, Any] = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}, "hide_parameters": True}
+        write: dict[str, Any] = {"pool_size": 5, "max_overflow": 10, "hide_parameters": True,
+                                 "connect_args": {"timeout": SQLITE_BUSY_SECONDS}}  # fmt: skip
         read = dict(write)
     else:
         # A dead connection is found before a transaction starts on it; a read is simply run again.
@@ -94,6 +95,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         with app.app_context():
             for name, engine in db.engines.items():
                 _tune_sqlite(engine, transactional=name != READ)
+
+
+def connection_limit() -> int:
+    """How many connections both engines of the current app may open together."""
+    options = (current_app.config["SQLALCHEMY_ENGINE_OPTIONS"], current_app.config["SQLALCHEMY_BINDS"][READ])
+    return sum(each["pool_size"] + each["max_overflow"] for each in options)
 
 
 def close_connections(app: Flask) -> None:

@@ -7,6 +7,7 @@ with it, and inherits nothing that two must not have. Where forking is not safe 
 import logging
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
         chosen = load_settings()
     except ConfigurationError as error:
         raise SystemExit(f"Keycard cannot start:\n{error}") from None
+    _refuse_metrics_port(chosen, port)
     logs.configure(chosen)
     workers = workers or affordable_workers(chosen)
     if workers > 1 and not chosen.redis_url:
@@ -67,6 +69,27 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
         with _mailing():
             wake_for_signals()
             server.serve()
+
+
+def _refuse_metrics_port(chosen: Settings, port: int) -> None:
+    """End here if nobody can listen on the port of the metrics, say because it is in use. port: that of the API."""
+    if chosen.metrics_port is None:
+        return
+    same = f"{port} is the port of the API, too" if chosen.metrics_port == port else None
+    fault = same or listening_fault(chosen.metrics_host, chosen.metrics_port)
+    if fault:
+        raise SystemExit(f"Keycard cannot start:\nKEYCARD_METRICS_PORT: {fault}")
+
+
+def listening_fault(host: str, port: int) -> str | None:
+    """Say why nobody can listen there; None if one can."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the server before may still be closing
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"cannot listen on {host} port {port}: {error.strerror}"
+    return None
 
 
 def affordable_workers(chosen: Settings) -> int:

@@ -9,9 +9,10 @@ import uuid
 from typing import Any, Self
 
 from flask import Flask
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from api import access, admin
+from api.health import listener
 from api.http.guards import CSRF_HEADER
 
 PASSWORD = "Correct-Horse-7"
@@ -123,3 +124,19 @@ class Browser(Hybrid):
     def signed_in(self, method: str, path: str, **kwargs: Any) -> TestResponse:
         headers = {**self.csrf(), **kwargs.pop("headers", {})}
         return self.request(method, path, headers=headers, **kwargs)
+
+
+class Operator:
+    """Somebody who may see metrics: asks at the port that an app has for them."""
+
+    def __init__(self, app: Flask) -> None:
+        self.client = Client(listener.application(app))
+
+    def metrics(self) -> str:
+        answer = self.client.get("/metrics")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, listener.CONTENT_TYPE)
+        return answer.text
+
+    def ready(self) -> TestResponse:
+        """Whether the app is ready, part by part."""
+        return self.client.get("/ready")

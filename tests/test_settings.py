@@ -83,6 +83,8 @@ def test_every_kind_of_value_is_read() -> None:
         ("PUBLIC_URL", "auth.example.com"),
         ("PUBLIC_URL", "https://auth.example.com/keycard"),
         ("TRUSTED_HOPS", "11"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "65536"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(name: str, value: str) -> None:
@@ -92,6 +94,11 @@ def test_a_value_that_makes_no_sense_is_named(name: str, value: str) -> None:
 def test_a_name_that_no_setting_has_is_refused() -> None:
     """A typing error must not silently become a default."""
     assert faults(REFRESH_GRASE="20") == ["KEYCARD_REFRESH_GRASE: no such setting"]
+
+
+def test_a_setting_that_was_replaced_says_by_what() -> None:
+    (fault,) = faults(METRICS_ENABLED="true")
+    assert fault == "KEYCARD_METRICS_ENABLED: no such setting; metrics have a port of their own, set KEYCARD_METRICS_PORT"
 
 
 def test_the_names_of_the_tests_are_left_alone() -> None:

@@ -1,1 +1,1 @@
-"""Health: is the process alive, and can it do its work."""
+"""Health: is the process alive, and can it do its work; and the port on which the operator sees more of it."""

@@ -4,10 +4,10 @@ from ..problems import Problem
 
 
 class NotReady(Problem):
-    """The process runs but cannot serve: `checks` names the dependency that is away or the migrations that are missing."""
+    """The process runs but cannot serve: something that it needs is away, or migrations are missing."""
 
     status = 503
     slug = "not-ready"
     title = "The service is not ready"
-    remedy = "Send requests to another instance; the operator finds the cause in `checks`."
+    remedy = "Send requests to another instance. The operator finds the cause in the log, and at `/ready` of the metrics port."
     retry_after = 5

@@ -1,7 +1,7 @@
 """Metrics for Prometheus: counters that features count at, gauges that are looked at.
 
-Off unless KEYCARD_METRICS_ENABLED: then nothing is imported and counting does nothing. With several processes each writes to
-a file of its own in PROMETHEUS_MULTIPROC_DIR, and whoever is asked reads them all.
+Off unless KEYCARD_METRICS_PORT is set: then nothing is imported and counting does nothing. Each process writes to files of its
+own in PROMETHEUS_MULTIPROC_DIR, and the one that listens on that port (`api/health/listener.py`) reads them all.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, current_app
 
 from ..config import Settings
-from ..database import db
+from ..database import connection_limit, db
 from ..version import __version__
 
 EXTENSION = "keycard.metrics"
@@ -82,7 +82,7 @@ def watch(app: Flask, gauge: Gauge) -> None:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Start counting, where the settings say so."""
-    if settings.metrics_enabled:
+    if settings.metrics_port:
         app.extensions[EXTENSION] = Metrics(app)
         _watch_pools(app)
 
@@ -90,7 +90,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 @contextmanager
 def shared_folder(settings: Settings) -> Iterator[None]:
     """Give the processes that are started in this block a folder, in which they count together."""
-    if not settings.metrics_enabled or FOLDER in os.environ:
+    if not settings.metrics_port or FOLDER in os.environ:
         yield
         return
     with tempfile.TemporaryDirectory(prefix="keycard-metrics-") as folder:
@@ -242,11 +242,4 @@ def _watch_pools(app: Flask) -> None:
             total(lambda pool: pool.checkedin() + pool.checkedout()),
         ),
     )
-    watch(
-        app,
-        Gauge(
-            "keycard_database_pool_limit",
-            "Connections that may be open.",
-            total(lambda pool: pool.size() + max(0, pool._max_overflow)),  # noqa: SLF001 - there is no other way to ask
-        ),
-    )
+    watch(app, Gauge("keycard_database_pool_limit", "Connections that may be open.", connection_limit))

@@ -21,7 +21,7 @@ logger = logging.getLogger("keycard")
 KEPT = "keycard.kept"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 # Asked every few seconds by machines: not worth a line while all is well.
-QUIET = frozenset(("live", "ready", "metrics"))
+QUIET = frozenset(("live", "ready"))
 # Requests to which no operation belongs.
 UNMATCHED, PREFLIGHT = "unmatched", "preflight"
 CRASHED = "500 INTERNAL SERVER ERROR"

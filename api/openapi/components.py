@@ -32,11 +32,6 @@ PROBLEM = {
             "description": "Faults of the input.",
             "items": {"$ref": "#/components/schemas/InputError"},
         },
-        "checks": {
-            "type": "object",
-            "description": "With `not-ready`: what is well and what is not.",
-            "additionalProperties": {"type": "string"},
-        },
     },
     "additionalProperties": False,
 }

@@ -76,6 +76,14 @@ def test_only_the_proxy_and_the_mail_catcher_can_be_reached(compose: Any) -> Non
     assert ports == {"proxy": ["127.0.0.1:8443:8443"], "mail": ["127.0.0.1:8025:8025"]}
 
 
+def test_metrics_can_be_reached_from_inside_alone(compose: Any) -> None:
+    """Each replica listens on a port that neither is published nor has a way through the proxy."""
+    settings = compose["services"]["api-1"]["environment"]
+    assert (settings["KEYCARD_METRICS_HOST"], settings["KEYCARD_METRICS_PORT"]) == ("0.0.0.0", "8001")  # noqa: S104
+    assert all(list(compose["services"][name]["networks"]) == ["inside"] for name in REPLICAS)
+    assert "8001" not in (ROOT / "deploy" / "nginx.conf").read_text()
+
+
 def test_the_image_gets_no_secret_of_the_folder() -> None:
     """What is not named is left out of the build: .env, databases, the history."""
     lines = [each for each in (ROOT / ".dockerignore").read_text().splitlines() if not each.startswith("#")]

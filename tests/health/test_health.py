@@ -1,5 +1,6 @@
 """Alive and ready."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from flask import Flask
 
 from api import create_app
 from api.database import db
-from tests.actors import Bearer
+from tests.actors import Bearer, Operator
 from tests.contract.recorder import RecordingClient
 
 LIVE, READY = "/health/live", "/health/ready"
@@ -49,8 +50,27 @@ def test_the_process_is_alive(app: Flask) -> None:
 
 def test_the_service_is_ready(app: Flask) -> None:
     answer = Bearer(app).get(READY)
+    assert (answer.status_code, answer.json) == (200, {"status": "ready"})
+
+
+def test_the_operator_sees_the_parts(app: Flask) -> None:
+    answer = Operator(app).ready()
     redis = "ok" if app.config["SETTINGS"].redis_url else "off"
     assert (answer.status_code, answer.json) == (200, {"status": "ready", "database": "ok", "migrations": "ok", "redis": redis})
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def assert_not_ready(app: Flask, capfd: pytest.CaptureFixture[str], **parts: str) -> None:
+    """A stranger hears that the service is not ready, and no more; the operator and the log, which part is to blame."""
+    answer = Bearer(app).get(READY)
+    assert (answer.status_code, answer.json["type"]) == (503, "/problems/not-ready")
+    assert set(answer.json) == {"type", "title", "status", "detail", "request_id"}
+    assert int(answer.headers["Retry-After"]) > 0
+    assert not {"away", "pending", "redis", "database", "migrations"} & set(re.findall(r"\w+", answer.text))
+    found = Operator(app).ready()
+    assert (found.status_code, found.json) == (503, {"status": "not-ready", **parts})
+    assert f"not ready: {', '.join(f'{name} {part}' for name, part in parts.items())}" in capfd.readouterr().err
+    assert Bearer(app).get(LIVE).status_code == 200
 
 
 @pytest.mark.parametrize("path", [LIVE, READY])
@@ -71,36 +91,27 @@ def test_a_bad_token_does_not_matter(app: Flask, path: str) -> None:
     assert Bearer(app).request("GET", path, token="x").status_code == 200
 
 
-def test_missing_migrations_are_named(unmigrated) -> None:
+def test_missing_migrations_are_not_ready(unmigrated, capfd: pytest.CaptureFixture[str]) -> None:
     """A process that was started before the migration ran takes no requests until it has."""
-    answer = Bearer(unmigrated()).get(READY)
-    assert (answer.status_code, answer.json["type"]) == (503, "/problems/not-ready")
-    assert (answer.json["checks"]["database"], answer.json["checks"]["migrations"]) == ("ok", "pending")
-    assert int(answer.headers["Retry-After"]) > 0
+    app = unmigrated(redis_url=None)
+    assert_not_ready(app, capfd, database="ok", migrations="pending", redis="off")
 
 
-def test_a_database_that_is_away_is_named(unmigrated) -> None:
-    app = unmigrated(database_url=f"postgresql://nobody:hidden@127.0.0.1:{closed_port()}/keycard")
-    answer = Bearer(app).get(READY)
-    assert answer.status_code == 503
-    assert answer.json["checks"]["database"] == "away"
-    assert "hidden" not in answer.text
-    assert Bearer(app).get(LIVE).status_code == 200
+def test_a_database_that_is_away_is_not_ready(unmigrated, capfd: pytest.CaptureFixture[str]) -> None:
+    app = unmigrated(database_url=f"postgresql://nobody:hidden@127.0.0.1:{closed_port()}/keycard", redis_url=None)
+    assert_not_ready(app, capfd, database="away", migrations="away", redis="off")
+    assert "hidden" not in Operator(app).ready().text
 
 
-def test_a_redis_that_is_away_is_named(new_app) -> None:
-    app = new_app()
-    away = new_app_with_redis_away(new_app, app, required=True)
-    answer = Bearer(away).get(READY)
-    assert answer.status_code == 503
-    assert answer.json["checks"] == {"database": "ok", "migrations": "ok", "redis": "away"}
-    assert Bearer(away).get(LIVE).status_code == 200
+def test_a_redis_that_is_away_is_not_ready(new_app, capfd: pytest.CaptureFixture[str]) -> None:
+    away = new_app_with_redis_away(new_app, new_app(), required=True)
+    assert_not_ready(away, capfd, database="ok", migrations="ok", redis="away")
 
 
 def test_a_redis_that_is_not_required_may_be_away(new_app) -> None:
     away = new_app_with_redis_away(new_app, new_app(), required=False)
-    answer = Bearer(away).get(READY)
-    assert (answer.status_code, answer.json["redis"]) == (200, "away")
+    assert (Bearer(away).get(READY).status_code, Operator(away).ready().status_code) == (200, 200)
+    assert Operator(away).ready().json["redis"] == "away"
 
 
 def new_app_with_redis_away(new_app, like: Flask, *, required: bool) -> Flask:

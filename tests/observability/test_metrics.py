@@ -5,15 +5,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
 
-from api.health.metrics import CONTENT_TYPE
 from api.observability import metrics
-from tests.actors import Bearer, new_name
+from tests.actors import Bearer, Operator, new_name
 
-PATH = "/metrics"
+PORT = 9464  # not listened on by an app that is only called
+# Of the address that the port of the API does not have.
+SPELLINGS = (
+    "/metrics", "/metrics/", "//metrics", "/metrics//", "/METRICS", "/metrics%2f", "/%6detrics", "/%2fmetrics", "/./metrics",
+    "/health/../metrics", "/metrics;x", "/metrics?x=1", "/ready", "/ready/", "/health/metrics", "/health/ready/metrics",
+)  # fmt: skip
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -27,23 +32,19 @@ def value(text: str, name: str, **labels: str) -> float:
 
 @pytest.fixture(scope="module")
 def counting(new_app: Callable[..., Flask]) -> Flask:
-    return new_app(metrics_enabled=True, refresh_grace=10, argon2_concurrency=2)
+    return new_app(metrics_port=PORT, refresh_grace=10, argon2_concurrency=2)
 
 
 def told(app: Flask) -> str:
-    answer = Bearer(app).get(PATH)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
-    return answer.text
+    return Operator(app).metrics()
 
 
-def test_off_means_not_found(app: Flask) -> None:
-    answer = Bearer(app).get(PATH)
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_the_port_of_the_api_has_no_metrics(counting: Flask, path: str) -> None:
+    """However their address is spelt."""
+    named = unquote(path.partition("?")[0])  # as a server gives it; the client would take `//metrics` for a host
+    answer = Bearer(counting).get("/", environ_overrides={"PATH_INFO": named})
     assert (answer.status_code, answer.json["type"]) == (404, "/problems/not-found")
-
-
-def test_the_document_does_not_name_it(counting: Flask) -> None:
-    """It is the operator's."""
-    assert PATH not in Bearer(counting).get("/openapi.json").json["paths"]
 
 
 def test_off_means_that_nothing_is_imported(tmp_path: Path) -> None:
@@ -80,7 +81,6 @@ def test_requests_are_counted_by_operation_and_status(counting: Flask) -> None:
 
 def test_a_stranger_cannot_make_series(counting: Flask) -> None:
     """Addresses and methods that do not exist have one name together."""
-    told(counting)  # so that the operation of this page itself is there
     before = told(counting).count("\n")
     nobody = Bearer(counting)
     for number in range(20):
@@ -115,7 +115,7 @@ def test_the_outcomes_of_signing_in(counting: Flask) -> None:
 
 def test_sign_ins_that_are_slowed_down_or_turned_away(new_app: Callable[..., Flask]) -> None:
     """By the rate limit, and by the growing delay; and those for which no hash was free."""
-    app = new_app(metrics_enabled=True, ratelimit_enabled=True, ratelimit_login_account="7/minute", argon2_concurrency=1)
+    app = new_app(metrics_port=PORT, ratelimit_enabled=True, ratelimit_login_account="7/minute", argon2_concurrency=1)
     name = new_name()
     statuses = [Bearer(app, name).login().status_code for _ in range(9)]
     assert statuses.count(429) == statuses.count(401) - 1 == 4

@@ -40,7 +40,7 @@ def marked_app(new_app: Callable[..., Flask], new_stores: Callable[[], Stores], 
         url = make_url(stores.database_url).set(password=marks.new())  # taken without being asked for
         stores = replace(stores, database_url=url.render_as_string(hide_password=False))
     app = new_app(
-        stores=stores, env="production", log_level="debug", metrics_enabled=True,
+        stores=stores, env="production", log_level="debug", metrics_port=9464,
         jwt_algorithm="HS256", jwt_secret=marks.new(), smtp_url=mail.url,
     )  # fmt: skip
     app.config["PROPAGATE_CRASHES"] = False

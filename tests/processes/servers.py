@@ -21,6 +21,7 @@ import psycopg
 import redis
 from werkzeug.wrappers import Response
 
+from api.health.listener import CONTENT_TYPE
 from tests.actors import PASSWORD, Bearer, new_name
 
 KEYCARD = Path(sys.executable).parent / "keycard"
@@ -108,6 +109,20 @@ class Server:
             return httpx.get(self.base_url + path, timeout=5, trust_env=False, verify=TLS).status_code
         except httpx.TransportError:
             return 0
+
+    def metrics(self, host: str = "127.0.0.1") -> str:
+        """What is told at the port of the metrics; nothing while nobody listens there."""
+        try:
+            answer = self.ask_operator("/metrics", host)
+        except httpx.TransportError:
+            return ""
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
+        return answer.text
+
+    def ask_operator(self, path: str, host: str = "127.0.0.1") -> httpx.Response:
+        """GET at the port of the metrics, if the settings have one."""
+        url = f"http://{host}:{self.environment['KEYCARD_METRICS_PORT']}{path}"
+        return httpx.get(url, timeout=10, trust_env=False, verify=TLS)
 
     def wait(self, *, ready: int = 200) -> Self:
         """Wait until the server says whether it is ready, and expect this answer."""

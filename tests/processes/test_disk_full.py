@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Stores
-from tests.processes.servers import Server, Visitor, eventually
+from tests.processes.servers import Server, Visitor, eventually, free_port
 
 NEW_PASSWORD = "Another-Horse-8"
 UNAVAILABLE = (503, "/problems/service-unavailable", True)
@@ -78,7 +78,9 @@ def run(disk: Disk, start: Callable[..., Server]) -> Iterator[Callable[[], Serve
     running: list[Server] = []
 
     def begin() -> Server:
-        running.append(start(Stores("sqlite", f"sqlite:///{disk.folder}/keycard.sqlite3", None)).wait())
+        stores = Stores("sqlite", f"sqlite:///{disk.folder}/keycard.sqlite3", None)
+        running.append(start(stores, metrics_port=free_port()).wait())
+        eventually(running[-1].metrics)
         return running[-1]
 
     yield begin
@@ -147,6 +149,7 @@ def test_the_service_works_again_when_there_is_room(disk: Disk, run: Callable[[]
     use_up(user)
     assert seen(new.register()) == UNAVAILABLE
     eventually(lambda: user.refresh().status_code == 503 and server.status() == 503)
+    eventually(lambda: server.ask_operator("/ready").json()["database"] == "read-only")
     assert server.status("/health/live") == 200
     disk.make_room(server)
     eventually(lambda: server.status() == 200)
@@ -155,5 +158,6 @@ def test_the_service_works_again_when_there_is_room(disk: Disk, run: Callable[[]
     assert leaving.logout().status_code == 204
     assert leaving.get("/v1/users/me").json["type"] == "/problems/token-revoked"
     assert server.status() == 200
+    assert server.ask_operator("/ready").json()["database"] == "ok"
     server.kill()
     assert integrity(disk) == "ok"

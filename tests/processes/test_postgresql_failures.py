@@ -78,7 +78,7 @@ def test_what_was_under_way_is_answered_503_and_undone(service: Service, how: si
         assert [seen(each.result()) for each in answers] == [UNAVAILABLE] * len(calls)
     assert server.status("/health/live") == 200
     ready = server.client.get("/health/ready")
-    assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "away")
+    assert (ready.status_code, ready.json()["type"]) == (503, "/problems/not-ready")
     for user in (leaving, refreshing, changing, gone):
         assert seen(user.get("/v1/users/me")) == UNAVAILABLE
     service.postgres.start()

@@ -98,7 +98,7 @@ def test_readiness_turns_red_and_green_again(service: Service, how: str) -> None
     fall_ill(service, how)
     with impatient(service.one):
         answer = service.one.client.get("/health/ready")
-        assert (answer.status_code, answer.json()["checks"]["redis"]) == (503, "away")
+        assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
         assert service.one.status("/health/live") == 200
     recover(service)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.actors import PASSWORD, new_name
 from tests.conftest import IN_CI, Stores
+from tests.observability.test_metrics import SPELLINGS
 from tests.outbox.configured import text_of
 from tests.outbox.mail_server import MailServer
 from tests.processes.proxy import NGINX, Proxy, make_certificates
@@ -70,7 +71,7 @@ def deployment(
         }  # fmt: skip
         environment = stores.environment(tmp_path_factory.mktemp("migrate"), **settings, ratelimit_enabled="true")
         keycard(environment, "db", "upgrade")
-        begin = lambda: start(stores, **settings)  # noqa: E731
+        begin = lambda: start(stores, **settings, metrics_port=free_port())  # noqa: E731
         one, other = begin(), begin()
         proxy.start(one.wait(), other.wait())
         made = Deployment(proxy, mail, begin, one, other)
@@ -171,11 +172,16 @@ def test_bodies_that_trickle_in_hold_no_thread(deployment: Deployment) -> None:
         assert {each.recv(12) for each in trickles} == {b"HTTP/1.1 422", b"HTTP/1.1 429"}
 
 
+def connect(proxy: Proxy) -> socket.socket:
+    """A connection on which nothing was asked yet."""
+    raw = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
+    return proxy.trust.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
 def begin_trickle(proxy: Proxy) -> socket.socket:
     """A sign-in whose body of 100 bytes does not come."""
     head = "POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    raw = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
-    connection = proxy.trust.wrap_socket(raw, server_hostname="127.0.0.1")
+    connection = connect(proxy)
     connection.sendall(f"{head}Content-Length: 100\r\n\r\n".encode())
     return connection
 
@@ -188,9 +194,19 @@ def test_what_is_too_large_is_refused_as_documented(deployment: Deployment) -> N
     assert answers[0].json()["type"] == "/problems/payload-too-large"
 
 
-def test_metrics_are_not_for_outside(deployment: Deployment) -> None:
-    answer = deployment.proxy.client.get("/metrics")
-    assert (answer.status_code, "nginx" in answer.text) == (404, True)
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_metrics_are_not_for_outside(deployment: Deployment, path: str) -> None:
+    """However their address is spelt: both replicas have them, on a port that the proxy does not know."""
+    for replica in (deployment.one, deployment.other):
+        eventually(lambda replica=replica: "keycard_requests_total{" in replica.metrics())
+    assert ask_as_written(deployment.proxy, path).startswith("HTTP/1.1 404 ")
+
+
+def ask_as_written(proxy: Proxy, path: str) -> str:
+    """The answer to a GET. A client library would write some addresses in another way."""
+    with connect(proxy) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return connection.makefile("rb").read().decode()
 
 
 class Load:

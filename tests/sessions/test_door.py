@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from api.users import hasher
 from api.users.passwords import QUEUE_LENGTH
-from tests.actors import Bearer
+from tests.actors import Bearer, Operator
 from tests.slots import every_slot_taken
 
 ORIGIN = "https://app.example.com"
@@ -20,7 +20,7 @@ MINE = "0123456789abcdef" * 2
 
 @pytest.fixture(scope="module")
 def full_app(new_app: Callable[..., Flask]) -> Flask:
-    return new_app(argon2_concurrency=1, metrics_enabled=True, log_format="json", cors_origins=(ORIGIN,))
+    return new_app(argon2_concurrency=1, metrics_port=9464, log_format="json", cors_origins=(ORIGIN,))
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def test_the_door_says_what_flask_says(full_app: Flask, capfd: pytest.CaptureFix
     ]
     assert one == other
     assert (one["operation"], one["status"], one["problem"]) == ("login", 503, "service-unavailable")
-    shown = Bearer(full_app).request("GET", "/metrics").text
+    shown = Operator(full_app).metrics()
     assert 'keycard_logins_total{outcome="overloaded"} 2.0' in shown
     assert 'keycard_requests_total{operation="login",status="503"} 2.0' in shown
 

@@ -191,7 +191,7 @@ def test_an_emptied_mirror_is_rebuilt_with_what_still_matters(app: Flask, clock,
     ended.logout()
     clock.shift(PASSED)
     mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
-    assert Bearer(app).request("GET", "/health/ready").json["redis"] == "ok"
+    assert Bearer(app).request("GET", "/health/ready").status_code == 200
     assert_mirrored(mirror, ended)
     assert_absent(mirror, expired, alive)
     assert mirror.ttl(f"{PREFIX}complete") == -1
@@ -204,7 +204,7 @@ def test_a_large_mirror_is_rebuilt_in_batches(app: Flask, mirror: redis.Redis, m
     for each in people:
         each.logout()
     mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
-    assert Bearer(app).request("GET", "/health/ready").json["redis"] == "ok"
+    assert Bearer(app).request("GET", "/health/ready").status_code == 200
     assert_mirrored(mirror, *people)
     assert mirror.get(f"{PREFIX}complete") == "1"
     assert not list(mirror.scan_iter(f"{PREFIX}building:*"))
@@ -230,9 +230,9 @@ def test_a_mirror_that_is_emptied_while_it_is_rebuilt_is_not_called_complete(
         type(ours)._put_sessions(ours, pipe, rows)
 
     monkeypatch.setattr(ours, "_put_sessions", put_sessions)
-    assert Bearer(app).request("GET", "/health/ready").json["checks"]["redis"] == "away"
+    assert Bearer(app).request("GET", "/health/ready").status_code == 503
     assert not mirror.exists(f"{PREFIX}complete")
     monkeypatch.undo()
-    assert Bearer(app).request("GET", "/health/ready").json["redis"] == "ok"
+    assert Bearer(app).request("GET", "/health/ready").status_code == 200
     assert_mirrored(mirror, *people)
     assert mirror.exists(f"{PREFIX}complete")
