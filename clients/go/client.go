@@ -13,8 +13,8 @@ import (
 	"keycard/generated"
 )
 
-// Client calls one Keycard as one person. Login, Logout, Refresh and Reauthenticate keep the tokens; every other operation is a
-// method of Operations.
+// Client calls one Keycard as one person. Login, Logout, Refresh, Reauthenticate and ChangePassword keep the tokens; every other
+// operation is a method of Operations.
 type Client struct {
 	*generated.Operations
 	// API is the whole generated client, for what Operations leaves out, such as the ETag of an answer. Its calls carry the
@@ -98,13 +98,18 @@ func (c *Client) Refresh(ctx context.Context) error {
 	return failure(nil, err)
 }
 
-// Reauthenticate proves the password again and keeps the fresh access token, which sensitive operations demand.
-func (c *Client) Reauthenticate(ctx context.Context, password string) (*generated.AccessToken, error) {
-	fresh, err := c.Operations.Reauthenticate(ctx, generated.ReauthenticateRequest{Password: password})
-	if err != nil {
-		return nil, err
-	}
-	return fresh, c.session.replaceAccessToken(ctx, fresh)
+// Reauthenticate proves the password again and keeps the new, fresh pair, which sensitive operations demand.
+func (c *Client) Reauthenticate(ctx context.Context, password string) (*generated.TokenPair, error) {
+	return c.session.renew(ctx, func(ctx context.Context) (*generated.TokenPair, error) {
+		return c.Operations.Reauthenticate(ctx, generated.ReauthenticateRequest{Password: password})
+	})
+}
+
+// ChangePassword sets another password and keeps the new pair; every other session ends.
+func (c *Client) ChangePassword(ctx context.Context, passwords generated.PasswordChange) (*generated.TokenPair, error) {
+	return c.session.renew(ctx, func(ctx context.Context) (*generated.TokenPair, error) {
+		return c.Operations.ChangePassword(ctx, passwords)
+	})
 }
 
 // Logout forgets the tokens, whatever happens, and ends the session at the server. Without a session it does nothing.

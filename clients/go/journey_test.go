@@ -110,13 +110,24 @@ func journey(t *testing.T, delivery string, storage keycard.Storage) {
 		t.Errorf("%+v", sessions.Items)
 	}
 
-	err = client.ChangePassword(ctx, generated.PasswordChange{CurrentPassword: "Wrong-Horse-7", NewPassword: "Battery-Staple-8"})
+	_, err = client.ChangePassword(ctx, generated.PasswordChange{CurrentPassword: "Wrong-Horse-7", NewPassword: "Battery-Staple-8"})
 	if problem := problemOf(t, err); problem.Slug != generated.SlugWrongPassword || problem.Status != 403 || problem.RequestID == "" {
 		t.Errorf("%+v", problem)
 	}
-	_, err = client.Reauthenticate(ctx, password)
+	// Both renew the session: the pair from before is dead, and calls that are under way go on with the new one.
+	renewed := make(chan error)
+	go func() {
+		_, err := client.Reauthenticate(ctx, password)
+		renewed <- err
+	}()
+	for _, err := range together(func() error { _, err := client.GetMe(ctx); return err }) {
+		must(t, err)
+	}
+	must(t, <-renewed)
+	must(t, client.Refresh(ctx))
+	_, err = client.ChangePassword(ctx, generated.PasswordChange{CurrentPassword: password, NewPassword: "Battery-Staple-8"})
 	must(t, err)
-	must(t, client.ChangePassword(ctx, generated.PasswordChange{CurrentPassword: password, NewPassword: "Battery-Staple-8"}))
+	must(t, client.Refresh(ctx))
 
 	must(t, client.Logout(ctx))
 	must(t, client.Logout(ctx))

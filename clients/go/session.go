@@ -34,10 +34,11 @@ type session struct {
 	flight *flight // the refresh under way
 }
 
-// flight is one refresh, and everybody who waits for it.
+// flight is one refresh or renewal, and everybody who waits for it.
 type flight struct {
-	done chan struct{}
-	err  error // to be read when done is closed
+	done    chan struct{}
+	renewal bool
+	err     error // of a refresh; to be read when done is closed
 }
 
 // credential is what a request carries besides the cookies. within: the longest that one attempt may take, if not 0.
@@ -98,29 +99,87 @@ func (s *session) RoundTrip(request *http.Request) (*http.Response, error) {
 // renewed returns newer tokens than those that were used, by one refresh for everybody who waits. They are empty when the session
 // was left meanwhile.
 func (s *session) renewed(ctx context.Context, used Tokens) (Tokens, error) {
-	s.mu.Lock()
-	running := s.flight
-	if running == nil {
-		held, err := s.storage.Load(ctx)
-		if err != nil || !held.same(used) || !held.refreshable() {
-			s.mu.Unlock()
-			return held, err // somebody else has refreshed, or signed out
+	for {
+		s.mu.Lock()
+		running := s.flight
+		if running == nil {
+			held, err := s.storage.Load(ctx)
+			if err != nil || !held.same(used) || !held.refreshable() {
+				s.mu.Unlock()
+				return held, err // somebody else has refreshed, or signed out
+			}
+			running = &flight{done: make(chan struct{})}
+			s.flight = running
+			// Who started it may stop waiting; the others still need it.
+			go s.refresh(context.WithoutCancel(ctx), running, held)
 		}
-		running = &flight{done: make(chan struct{})}
-		s.flight = running
-		// Who started it may stop waiting; the others still need it.
-		go s.refresh(context.WithoutCancel(ctx), running, held)
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return Tokens{}, ctx.Err()
+		case <-running.done:
+		}
+		if running.err != nil {
+			return Tokens{}, running.err
+		}
+		if !running.renewal {
+			return s.storage.Load(ctx)
+		}
 	}
-	s.mu.Unlock()
-	select {
-	case <-ctx.Done():
-		return Tokens{}, ctx.Err()
-	case <-running.done:
+}
+
+// renew calls an operation that takes the password and answers a new pair, and keeps that. Nobody refreshes meanwhile: the refresh
+// token dies with the old pair.
+func (s *session) renew(ctx context.Context, call func(context.Context) (*generated.TokenPair, error)) (*generated.TokenPair, error) {
+	for refreshed := false; ; refreshed = true {
+		running, held, err := s.takeOff(ctx)
+		if err != nil {
+			return nil, err
+		}
+		pair, err := call(presenting(ctx, held.toCall()))
+		if err == nil {
+			err = s.storage.Save(context.WithoutCancel(ctx), tokensOf(pair))
+		}
+		s.land(running)
+		if refreshed || !held.refreshable() || !curedByRefresh(err) {
+			return pair, err
+		}
+		if _, err = s.renewed(ctx, held); err != nil {
+			return nil, err
+		}
 	}
-	if running.err != nil {
-		return Tokens{}, running.err
+}
+
+// takeOff starts a renewal when nobody else is in the air, and returns what is held.
+func (s *session) takeOff(ctx context.Context) (*flight, Tokens, error) {
+	for {
+		s.mu.Lock()
+		before := s.flight
+		if before == nil {
+			defer s.mu.Unlock()
+			held, err := s.storage.Load(ctx)
+			if err != nil {
+				return nil, held, err
+			}
+			s.flight = &flight{done: make(chan struct{}), renewal: true}
+			return s.flight, held, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, Tokens{}, ctx.Err()
+		case <-before.done:
+		}
 	}
-	return s.storage.Load(ctx)
+}
+
+func (s *session) land(running *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(running.done)
+	if s.flight == running {
+		s.flight = nil
+	}
 }
 
 // refresh stores the new tokens before anybody goes on, or clears the storage when the session is over.
@@ -227,20 +286,6 @@ func (s *session) forgetCookies() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.jar = jar
-}
-
-// replaceAccessToken keeps the rest of what is held.
-func (s *session) replaceAccessToken(ctx context.Context, fresh *generated.AccessToken) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	held, err := s.storage.Load(ctx)
-	if err != nil {
-		return err
-	}
-	held.AccessToken = fresh.GetAccessToken()
-	held.Lifetime = time.Duration(fresh.GetExpiresIn()) * time.Second
-	held.ExpiresAt = time.Now().Add(held.Lifetime)
-	return s.storage.Save(ctx, held)
 }
 
 // copied is the request with this credential. A bearer token goes alone: beside a cookie only the CSRF value is sent.

@@ -61,6 +61,9 @@ def _make_every_kind_of_call(docs: DocsPage, name: str, delivery: str) -> None:
     assert (status, body["session"]["delivery"]) == (200, delivery)
     assert docs.run("reauthenticate", {"password": PASSWORD})[0] == 200
     assert docs.run("get_me")[0] == 200
+    assert docs.run("change_password", {"current_password": PASSWORD, "new_password": "Battery-Staple-8"})[0] == 200
+    assert docs.run("get_me")[0] == 200
+    assert docs.run("refresh")[0] == 200
     docs.signed_in_as(name, delivery)
 
 

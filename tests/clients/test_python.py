@@ -78,8 +78,15 @@ def test_the_journey(proxy: Proxy, storage: MemoryStorage, delivery: Delivery) -
         with pytest.raises(Problem) as wrong:
             keycard.reauthenticate(password="Wrong-Horse-7")
         assert (wrong.value.slug, wrong.value.status) == (slugs.WRONG_PASSWORD, 403)
-        keycard.reauthenticate(password=PASSWORD)
+        # Both renew the session: the pair from before is dead, and calls that are under way go on with the new one.
+        with ThreadPoolExecutor(WAITING) as pool:
+            calls = [pool.submit(keycard.get_me) for _ in range(WAITING)]
+            keycard.reauthenticate(password=PASSWORD)
+            assert {each.result().username for each in calls} == {name}
+        assert keycard.refresh().session_id == sessions[0].id
+        keycard.change_password(current_password=PASSWORD, new_password="Battery-Staple-8")
         assert keycard.get_session().authenticated is True
+        assert keycard.refresh().session_id == sessions[0].id
         keycard.logout()
         assert storage.load() is None
         keycard.logout()
@@ -335,7 +342,7 @@ def test_the_headers_of_an_answer_are_at_hand(keycard: Keycard) -> None:
 
 def test_every_operation_is_a_method_of_both_clients() -> None:
     wanted = set(operations(document()))
-    assert len(wanted) == 35
+    assert len(wanted) == 38
     for kind in (Operations, AsyncOperations):
         assert {name for name in vars(kind) if not name.startswith("_")} == wanted
 

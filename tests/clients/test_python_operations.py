@@ -53,6 +53,8 @@ def without_an_account(calls: Calls, name: str) -> UUID:
     for call in (
         lambda: calls.verify_email(token="x" * 43),
         lambda: calls.reset_password(token="x" * 43, new_password=NEW_PASSWORD),
+        lambda: calls.undo_email_change(token="x" * 43),
+        lambda: calls.describe_mailed_token(token="x" * 43),
     ):
         with pytest.raises(Problem) as raised:
             call()
@@ -86,11 +88,15 @@ def one_s_own_account(calls: Calls, admin: str) -> None:
     assert calls.reauthenticate(password=PASSWORD).expires_in > 0
     calls.change_email(email=f"{admin}@example.com")
     calls.send_verification()
+    assert calls.get_me().pending_email == f"{admin}@example.com"
+    calls.withdraw_email_change()
+    assert calls.get_me().pending_email is None
     assert {each.type_ for each in calls.list_my_events(limit=50).items} >= {"signed_in", "profile_changed"}
     assert calls.refresh().delivery == "body"
     calls.revoke_other_sessions()
     (session,) = calls.list_sessions().items
-    calls.change_password(current_password=PASSWORD, new_password=NEW_PASSWORD)
+    assert calls.change_password(current_password=PASSWORD, new_password=NEW_PASSWORD).session_id == session.id
+    assert calls.refresh().session_id == session.id
     calls.logout()
     with pytest.raises(Problem) as raised:
         calls.revoke_session(session.id)

@@ -1,6 +1,8 @@
 // What happens to the calls of Try it out on their way: they carry the session, are sent once more with a new token
 // when an old one was refused, and what they answer changes the session.
 
+import { RENEWALS } from "./session.js";
+
 // The operations of the document, by method and path.
 export class Operations {
   #all;
@@ -34,6 +36,7 @@ export function carry(session, operations, show) {
     if (operation.id === "login") await session.makeRoomFor(read(request.body).delivery ?? "body");
     if (operation.needsToken && operation.id !== "refresh") await session.freshen();
     const dressed = dress(request);
+    const bySession = session.signedIn;
     let sent = session.generation;
     dressed.userFetch = async (url, options) => {
       const send = () => fetch(url, options);
@@ -45,7 +48,7 @@ export function carry(session, operations, show) {
         show(operation, again);
         answer = await fetch(url, again);
       }
-      await learn(operation.id, options, answer);
+      await learn(operation.id, options, answer, bySession);
       return answer;
     };
     return dressed;
@@ -59,11 +62,12 @@ export function carry(session, operations, show) {
     }
   };
 
-  async function learn(operationId, request, answer) {
+  // bySession: whether the call was made with what this page holds, and not with what a person gave to the Authorize dialog.
+  async function learn(operationId, request, answer, bySession) {
     if (operationId === "logout" && answer.status === 204) session.forget("Signed out.");
     if (!answer.ok) return;
     if (operationId === "login") await session.adopt(await answer.clone().json());
-    if (operationId === "reauthenticate" && session.signedIn) session.renew(await answer.clone().json());
+    if (RENEWALS.includes(operationId) && bySession) session.renew(await answer.clone().json());
     if (operationId === "register") {
       const { username, password } = read(request.body);
       await session.login({ username, password });

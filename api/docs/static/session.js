@@ -6,6 +6,9 @@ const MARGIN_SECONDS = 30;
 const RETRY_SECONDS = 5;
 const WORTH_A_REFRESH = ["token-expired", "token-revoked", "authentication-required"].map((slug) => `/problems/${slug}`);
 const SAFE = ["GET", "HEAD", "OPTIONS"];
+// These answer a new pair of the same session; what it had before is dead.
+export const RENEWALS = ["reauthenticate", "change_password"];
+const SETTING_COOKIES = [...RENEWALS, "logout"];
 
 export class Session extends EventTarget {
   #cookieNames;
@@ -39,7 +42,7 @@ export class Session extends EventTarget {
   }
 
   // How a call has to carry the session, as options of fetch. Never two credentials at once: where there is an
-  // Authorization header no cookie travels, but for logout in hybrid delivery, which clears them.
+  // Authorization header no cookie travels, but in hybrid delivery for what sets or clears them.
   present(operationId, method) {
     if (!this.#held) return { headers: {}, credentials: "omit" };
     const { delivery, accessToken, refreshToken } = this.#held;
@@ -49,7 +52,7 @@ export class Session extends EventTarget {
     }
     return {
       headers: { Authorization: `Bearer ${refreshing ? refreshToken : accessToken}` },
-      credentials: delivery === "hybrid" && operationId === "logout" ? "same-origin" : "omit",
+      credentials: delivery === "hybrid" && SETTING_COOKIES.includes(operationId) ? "same-origin" : "omit",
     };
   }
 
@@ -81,7 +84,7 @@ export class Session extends EventTarget {
     this.#tell();
   }
 
-  // Take new tokens of the same session: the answer of refresh or reauthenticate.
+  // Take the new pair of the same session: the answer of refresh, reauthenticate or change_password.
   renew(pair) {
     if (!this.#held) return this.adopt(pair);
     this.#hold(this.#held, pair);

@@ -267,7 +267,8 @@ func (r ApiDeleteUserRequest) Execute() (*http.Response, error) {
 /*
 DeleteUser Delete a user
 
-At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`.
+At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
+a role that they lack.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -1207,7 +1208,8 @@ func (r ApiRevokeUserRequest) Execute() (*http.Response, error) {
 /*
 RevokeUser Revoke all tokens of a user
 
-Every token issued until now is dead at the next request. The user can sign in again at once.
+Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
+pending address). The user can sign in again at once, and gets a mail.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -1374,7 +1376,7 @@ func (r ApiSetUserRolesRequest) Execute() (*AdminUser, *http.Response, error) {
 SetUserRoles Set the roles of a user
 
 Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-Nobody can give a role that they do not hold, or give up being an administrator themselves.
+Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -1619,8 +1621,9 @@ func (r ApiUpdateUserRequest) Execute() (*AdminUser, *http.Response, error) {
 /*
 UpdateUser Change a user
 
-Members that are left out stay as they are. A suspension is effective at the next request: every session ends. Nobody can
-suspend themselves, or the last administrator.
+Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
+waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
+administrator, or suspend or change the address of somebody who has a role that they lack.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.

@@ -133,7 +133,7 @@ func (r ApiReadyRequest) Execute() (*Ready, *http.Response, error) {
 /*
 Ready Ask whether the service is ready
 
-Looks at the database, at its migrations, and at Redis where it is configured.
+Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiReadyRequest

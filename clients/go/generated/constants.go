@@ -5,13 +5,14 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "a8f5a113b1ba848eba936a867fa87e43b39a011bc93921f793e473f26ed4500f"
+	DocumentSHA256  = "3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.
 const (
 	SlugAccountSuspended       = "account-suspended"
 	SlugAuthenticationRequired = "authentication-required"
+	SlugConfirmationRequired   = "confirmation-required"
 	SlugCsrfFailed             = "csrf-failed"
 	SlugEmailTaken             = "email-taken"
 	SlugFreshTokenRequired     = "fresh-token-required"
@@ -48,47 +49,10 @@ const (
 	SlugWrongPassword          = "wrong-password"
 )
 
-// Values of delivery in AccessToken. Later versions may add more.
-const (
-	AccessTokenDeliveryBody   = "body"
-	AccessTokenDeliveryHybrid = "hybrid"
-	AccessTokenDeliveryCookie = "cookie"
-)
-
 // Values of status in AdminUser. Later versions may add more.
 const (
 	AdminUserStatusActive    = "active"
 	AdminUserStatusSuspended = "suspended"
-)
-
-// Values of type in Event. Later versions may add more.
-const (
-	EventTypeDeletion               = "deletion"
-	EventTypeEmailChangeRequested   = "email_change_requested"
-	EventTypeEmailChanged           = "email_changed"
-	EventTypeEmailVerified          = "email_verified"
-	EventTypeImport                 = "import"
-	EventTypeKeyRotated             = "key_rotated"
-	EventTypePasswordChanged        = "password_changed"
-	EventTypePasswordReset          = "password_reset"
-	EventTypePasswordResetRequested = "password_reset_requested"
-	EventTypeProfileChanged         = "profile_changed"
-	EventTypeReactivated            = "reactivated"
-	EventTypeReauthenticated        = "reauthenticated"
-	EventTypeReauthenticationFailed = "reauthentication_failed"
-	EventTypeRefreshTokenReused     = "refresh_token_reused"
-	EventTypeRefreshed              = "refreshed"
-	EventTypeRegistered             = "registered"
-	EventTypeRolesChanged           = "roles_changed"
-	EventTypeSessionRevoked         = "session_revoked"
-	EventTypeSessionsRevoked        = "sessions_revoked"
-	EventTypeSignInDelayed          = "sign_in_delayed"
-	EventTypeSignInFailed           = "sign_in_failed"
-	EventTypeSignedIn               = "signed_in"
-	EventTypeSignedOut              = "signed_out"
-	EventTypeSuspended              = "suspended"
-	EventTypeTokensRevoked          = "tokens_revoked"
-	EventTypeUserCreated            = "user_created"
 )
 
 // Values of delivery in LoginRequest. Later versions may add more.
@@ -96,13 +60,6 @@ const (
 	LoginRequestDeliveryBody   = "body"
 	LoginRequestDeliveryHybrid = "hybrid"
 	LoginRequestDeliveryCookie = "cookie"
-)
-
-// Values of redis in Ready. Later versions may add more.
-const (
-	ReadyRedisOk   = "ok"
-	ReadyRedisOff  = "off"
-	ReadyRedisAway = "away"
 )
 
 // Values of delivery in Session. Later versions may add more.

@@ -21,6 +21,8 @@ var _ MappedNullable = &EmailVerification{}
 type EmailVerification struct {
 	// The token from the mail.
 	Token string `json:"token"`
+	// The password.
+	Password *string `json:"password,omitempty"`
 }
 
 type _EmailVerification EmailVerification
@@ -67,6 +69,38 @@ func (o *EmailVerification) SetToken(v string) {
 	o.Token = v
 }
 
+// GetPassword returns the Password field value if set, zero value otherwise.
+func (o *EmailVerification) GetPassword() string {
+	if o == nil || IsNil(o.Password) {
+		var ret string
+		return ret
+	}
+	return *o.Password
+}
+
+// GetPasswordOk returns a tuple with the Password field value if set, nil otherwise
+// and a boolean to check if the value has been set.
+func (o *EmailVerification) GetPasswordOk() (*string, bool) {
+	if o == nil || IsNil(o.Password) {
+		return nil, false
+	}
+	return o.Password, true
+}
+
+// HasPassword returns a boolean if a field has been set.
+func (o *EmailVerification) HasPassword() bool {
+	if o != nil && !IsNil(o.Password) {
+		return true
+	}
+
+	return false
+}
+
+// SetPassword gets a reference to the given string and assigns it to the Password field.
+func (o *EmailVerification) SetPassword(v string) {
+	o.Password = &v
+}
+
 func (o EmailVerification) MarshalJSON() ([]byte, error) {
 	toSerialize, err := o.ToMap()
 	if err != nil {
@@ -78,6 +112,9 @@ func (o EmailVerification) MarshalJSON() ([]byte, error) {
 func (o EmailVerification) ToMap() (map[string]interface{}, error) {
 	toSerialize := map[string]interface{}{}
 	toSerialize["token"] = o.Token
+	if !IsNil(o.Password) {
+		toSerialize["password"] = o.Password
+	}
 	return toSerialize, nil
 }
 

@@ -22,7 +22,7 @@ var _ MappedNullable = &Event{}
 type Event struct {
 	// Never changes.
 	Id string `json:"id"`
-	// What happened.
+	// What happened: a value of the parameter `type` of `list_events`; more may come.
 	Type string `json:"type"`
 	// When.
 	CreatedAt time.Time `json:"created_at"`

@@ -19,7 +19,7 @@ var _ MappedNullable = &LoginRequest{}
 
 // LoginRequest struct for LoginRequest
 type LoginRequest struct {
-	// The username, or a proven e-mail address.
+	// The username, or a verified e-mail address.
 	Username string `json:"username"`
 	// The password.
 	Password string `json:"password"`

@@ -31,8 +31,6 @@ type Problem struct {
 	RequestId string `json:"request_id"`
 	// Faults of the input.
 	Errors []InputError `json:"errors,omitempty"`
-	// With `not-ready`: what is well and what is not.
-	Checks map[string]string `json:"checks,omitempty"`
 }
 
 type _Problem Problem
@@ -211,38 +209,6 @@ func (o *Problem) SetErrors(v []InputError) {
 	o.Errors = v
 }
 
-// GetChecks returns the Checks field value if set, zero value otherwise.
-func (o *Problem) GetChecks() map[string]string {
-	if o == nil || IsNil(o.Checks) {
-		var ret map[string]string
-		return ret
-	}
-	return o.Checks
-}
-
-// GetChecksOk returns a tuple with the Checks field value if set, nil otherwise
-// and a boolean to check if the value has been set.
-func (o *Problem) GetChecksOk() (map[string]string, bool) {
-	if o == nil || IsNil(o.Checks) {
-		return map[string]string{}, false
-	}
-	return o.Checks, true
-}
-
-// HasChecks returns a boolean if a field has been set.
-func (o *Problem) HasChecks() bool {
-	if o != nil && !IsNil(o.Checks) {
-		return true
-	}
-
-	return false
-}
-
-// SetChecks gets a reference to the given map[string]string and assigns it to the Checks field.
-func (o *Problem) SetChecks(v map[string]string) {
-	o.Checks = v
-}
-
 func (o Problem) MarshalJSON() ([]byte, error) {
 	toSerialize, err := o.ToMap()
 	if err != nil {
@@ -260,9 +226,6 @@ func (o Problem) ToMap() (map[string]interface{}, error) {
 	toSerialize["request_id"] = o.RequestId
 	if !IsNil(o.Errors) {
 		toSerialize["errors"] = o.Errors
-	}
-	if !IsNil(o.Checks) {
-		toSerialize["checks"] = o.Checks
 	}
 	return toSerialize, nil
 }

@@ -21,12 +21,6 @@ var _ MappedNullable = &Ready{}
 type Ready struct {
 	// Always `ready`.
 	Status string `json:"status"`
-	// The database answers.
-	Database string `json:"database"`
-	// The schema is this version's.
-	Migrations string `json:"migrations"`
-	// `off`: not configured. `away`: configured not to be required, and away.
-	Redis string `json:"redis"`
 }
 
 type _Ready Ready
@@ -35,12 +29,9 @@ type _Ready Ready
 // This constructor will assign default values to properties that have it defined,
 // and makes sure properties required by API are set, but the set of arguments
 // will change when the set of required properties is changed
-func NewReady(status string, database string, migrations string, redis string) *Ready {
+func NewReady(status string) *Ready {
 	this := Ready{}
 	this.Status = status
-	this.Database = database
-	this.Migrations = migrations
-	this.Redis = redis
 	return &this
 }
 
@@ -76,78 +67,6 @@ func (o *Ready) SetStatus(v string) {
 	o.Status = v
 }
 
-// GetDatabase returns the Database field value
-func (o *Ready) GetDatabase() string {
-	if o == nil {
-		var ret string
-		return ret
-	}
-
-	return o.Database
-}
-
-// GetDatabaseOk returns a tuple with the Database field value
-// and a boolean to check if the value has been set.
-func (o *Ready) GetDatabaseOk() (*string, bool) {
-	if o == nil {
-		return nil, false
-	}
-	return &o.Database, true
-}
-
-// SetDatabase sets field value
-func (o *Ready) SetDatabase(v string) {
-	o.Database = v
-}
-
-// GetMigrations returns the Migrations field value
-func (o *Ready) GetMigrations() string {
-	if o == nil {
-		var ret string
-		return ret
-	}
-
-	return o.Migrations
-}
-
-// GetMigrationsOk returns a tuple with the Migrations field value
-// and a boolean to check if the value has been set.
-func (o *Ready) GetMigrationsOk() (*string, bool) {
-	if o == nil {
-		return nil, false
-	}
-	return &o.Migrations, true
-}
-
-// SetMigrations sets field value
-func (o *Ready) SetMigrations(v string) {
-	o.Migrations = v
-}
-
-// GetRedis returns the Redis field value
-func (o *Ready) GetRedis() string {
-	if o == nil {
-		var ret string
-		return ret
-	}
-
-	return o.Redis
-}
-
-// GetRedisOk returns a tuple with the Redis field value
-// and a boolean to check if the value has been set.
-func (o *Ready) GetRedisOk() (*string, bool) {
-	if o == nil {
-		return nil, false
-	}
-	return &o.Redis, true
-}
-
-// SetRedis sets field value
-func (o *Ready) SetRedis(v string) {
-	o.Redis = v
-}
-
 func (o Ready) MarshalJSON() ([]byte, error) {
 	toSerialize, err := o.ToMap()
 	if err != nil {
@@ -159,9 +78,6 @@ func (o Ready) MarshalJSON() ([]byte, error) {
 func (o Ready) ToMap() (map[string]interface{}, error) {
 	toSerialize := map[string]interface{}{}
 	toSerialize["status"] = o.Status
-	toSerialize["database"] = o.Database
-	toSerialize["migrations"] = o.Migrations
-	toSerialize["redis"] = o.Redis
 	return toSerialize, nil
 }
 

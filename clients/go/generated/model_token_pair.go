@@ -23,18 +23,18 @@ type TokenPair struct {
 	TokenType string `json:"token_type"`
 	// Life of the access token in seconds, from its issue.
 	ExpiresIn int32 `json:"expires_in"`
+	// Life of the refresh token in seconds, from its issue.
+	RefreshExpiresIn int32 `json:"refresh_expires_in"`
 	// The session, as in the list of sessions.
 	SessionId string `json:"session_id"`
 	// How this session's tokens travel.
 	Delivery string `json:"delivery"`
 	// The access token; absent with delivery `cookie`.
 	AccessToken *string `json:"access_token,omitempty"`
-	// The value for the X-CSRF-TOKEN header; absent with delivery `body`.
-	CsrfToken *string `json:"csrf_token,omitempty"`
-	// Life of the refresh token in seconds, from its issue.
-	RefreshExpiresIn int32 `json:"refresh_expires_in"`
 	// The refresh token; only with delivery `body`.
 	RefreshToken *string `json:"refresh_token,omitempty"`
+	// The value for the X-CSRF-TOKEN header; absent with delivery `body`.
+	CsrfToken *string `json:"csrf_token,omitempty"`
 }
 
 type _TokenPair TokenPair
@@ -43,13 +43,13 @@ type _TokenPair TokenPair
 // This constructor will assign default values to properties that have it defined,
 // and makes sure properties required by API are set, but the set of arguments
 // will change when the set of required properties is changed
-func NewTokenPair(tokenType string, expiresIn int32, sessionId string, delivery string, refreshExpiresIn int32) *TokenPair {
+func NewTokenPair(tokenType string, expiresIn int32, refreshExpiresIn int32, sessionId string, delivery string) *TokenPair {
 	this := TokenPair{}
 	this.TokenType = tokenType
 	this.ExpiresIn = expiresIn
+	this.RefreshExpiresIn = refreshExpiresIn
 	this.SessionId = sessionId
 	this.Delivery = delivery
-	this.RefreshExpiresIn = refreshExpiresIn
 	return &this
 }
 
@@ -107,6 +107,30 @@ func (o *TokenPair) GetExpiresInOk() (*int32, bool) {
 // SetExpiresIn sets field value
 func (o *TokenPair) SetExpiresIn(v int32) {
 	o.ExpiresIn = v
+}
+
+// GetRefreshExpiresIn returns the RefreshExpiresIn field value
+func (o *TokenPair) GetRefreshExpiresIn() int32 {
+	if o == nil {
+		var ret int32
+		return ret
+	}
+
+	return o.RefreshExpiresIn
+}
+
+// GetRefreshExpiresInOk returns a tuple with the RefreshExpiresIn field value
+// and a boolean to check if the value has been set.
+func (o *TokenPair) GetRefreshExpiresInOk() (*int32, bool) {
+	if o == nil {
+		return nil, false
+	}
+	return &o.RefreshExpiresIn, true
+}
+
+// SetRefreshExpiresIn sets field value
+func (o *TokenPair) SetRefreshExpiresIn(v int32) {
+	o.RefreshExpiresIn = v
 }
 
 // GetSessionId returns the SessionId field value
@@ -189,62 +213,6 @@ func (o *TokenPair) SetAccessToken(v string) {
 	o.AccessToken = &v
 }
 
-// GetCsrfToken returns the CsrfToken field value if set, zero value otherwise.
-func (o *TokenPair) GetCsrfToken() string {
-	if o == nil || IsNil(o.CsrfToken) {
-		var ret string
-		return ret
-	}
-	return *o.CsrfToken
-}
-
-// GetCsrfTokenOk returns a tuple with the CsrfToken field value if set, nil otherwise
-// and a boolean to check if the value has been set.
-func (o *TokenPair) GetCsrfTokenOk() (*string, bool) {
-	if o == nil || IsNil(o.CsrfToken) {
-		return nil, false
-	}
-	return o.CsrfToken, true
-}
-
-// HasCsrfToken returns a boolean if a field has been set.
-func (o *TokenPair) HasCsrfToken() bool {
-	if o != nil && !IsNil(o.CsrfToken) {
-		return true
-	}
-
-	return false
-}
-
-// SetCsrfToken gets a reference to the given string and assigns it to the CsrfToken field.
-func (o *TokenPair) SetCsrfToken(v string) {
-	o.CsrfToken = &v
-}
-
-// GetRefreshExpiresIn returns the RefreshExpiresIn field value
-func (o *TokenPair) GetRefreshExpiresIn() int32 {
-	if o == nil {
-		var ret int32
-		return ret
-	}
-
-	return o.RefreshExpiresIn
-}
-
-// GetRefreshExpiresInOk returns a tuple with the RefreshExpiresIn field value
-// and a boolean to check if the value has been set.
-func (o *TokenPair) GetRefreshExpiresInOk() (*int32, bool) {
-	if o == nil {
-		return nil, false
-	}
-	return &o.RefreshExpiresIn, true
-}
-
-// SetRefreshExpiresIn sets field value
-func (o *TokenPair) SetRefreshExpiresIn(v int32) {
-	o.RefreshExpiresIn = v
-}
-
 // GetRefreshToken returns the RefreshToken field value if set, zero value otherwise.
 func (o *TokenPair) GetRefreshToken() string {
 	if o == nil || IsNil(o.RefreshToken) {
@@ -277,6 +245,38 @@ func (o *TokenPair) SetRefreshToken(v string) {
 	o.RefreshToken = &v
 }
 
+// GetCsrfToken returns the CsrfToken field value if set, zero value otherwise.
+func (o *TokenPair) GetCsrfToken() string {
+	if o == nil || IsNil(o.CsrfToken) {
+		var ret string
+		return ret
+	}
+	return *o.CsrfToken
+}
+
+// GetCsrfTokenOk returns a tuple with the CsrfToken field value if set, nil otherwise
+// and a boolean to check if the value has been set.
+func (o *TokenPair) GetCsrfTokenOk() (*string, bool) {
+	if o == nil || IsNil(o.CsrfToken) {
+		return nil, false
+	}
+	return o.CsrfToken, true
+}
+
+// HasCsrfToken returns a boolean if a field has been set.
+func (o *TokenPair) HasCsrfToken() bool {
+	if o != nil && !IsNil(o.CsrfToken) {
+		return true
+	}
+
+	return false
+}
+
+// SetCsrfToken gets a reference to the given string and assigns it to the CsrfToken field.
+func (o *TokenPair) SetCsrfToken(v string) {
+	o.CsrfToken = &v
+}
+
 func (o TokenPair) MarshalJSON() ([]byte, error) {
 	toSerialize, err := o.ToMap()
 	if err != nil {
@@ -289,17 +289,17 @@ func (o TokenPair) ToMap() (map[string]interface{}, error) {
 	toSerialize := map[string]interface{}{}
 	toSerialize["token_type"] = o.TokenType
 	toSerialize["expires_in"] = o.ExpiresIn
+	toSerialize["refresh_expires_in"] = o.RefreshExpiresIn
 	toSerialize["session_id"] = o.SessionId
 	toSerialize["delivery"] = o.Delivery
 	if !IsNil(o.AccessToken) {
 		toSerialize["access_token"] = o.AccessToken
 	}
-	if !IsNil(o.CsrfToken) {
-		toSerialize["csrf_token"] = o.CsrfToken
-	}
-	toSerialize["refresh_expires_in"] = o.RefreshExpiresIn
 	if !IsNil(o.RefreshToken) {
 		toSerialize["refresh_token"] = o.RefreshToken
+	}
+	if !IsNil(o.CsrfToken) {
+		toSerialize["csrf_token"] = o.CsrfToken
 	}
 	return toSerialize, nil
 }

@@ -26,10 +26,12 @@ type User struct {
 	Username string `json:"username"`
 	// How they want to be called.
 	DisplayName NullableString `json:"display_name"`
-	// Their address, proven or not.
+	// Their address, verified or not.
 	Email NullableString `json:"email"`
-	// Whether the address is proven.
+	// Whether the address is verified.
 	EmailVerified bool `json:"email_verified"`
+	// The address that replaces `email` once it is verified; null for none.
+	PendingEmail NullableString `json:"pending_email"`
 	// The roles they hold, sorted.
 	Roles []string `json:"roles"`
 	// Whether they can sign in.
@@ -46,13 +48,14 @@ type _User User
 // This constructor will assign default values to properties that have it defined,
 // and makes sure properties required by API are set, but the set of arguments
 // will change when the set of required properties is changed
-func NewUser(id string, username string, displayName NullableString, email NullableString, emailVerified bool, roles []string, status string, createdAt time.Time, updatedAt time.Time) *User {
+func NewUser(id string, username string, displayName NullableString, email NullableString, emailVerified bool, pendingEmail NullableString, roles []string, status string, createdAt time.Time, updatedAt time.Time) *User {
 	this := User{}
 	this.Id = id
 	this.Username = username
 	this.DisplayName = displayName
 	this.Email = email
 	this.EmailVerified = emailVerified
+	this.PendingEmail = pendingEmail
 	this.Roles = roles
 	this.Status = status
 	this.CreatedAt = createdAt
@@ -192,6 +195,32 @@ func (o *User) SetEmailVerified(v bool) {
 	o.EmailVerified = v
 }
 
+// GetPendingEmail returns the PendingEmail field value
+// If the value is explicit nil, the zero value for string will be returned
+func (o *User) GetPendingEmail() string {
+	if o == nil || o.PendingEmail.Get() == nil {
+		var ret string
+		return ret
+	}
+
+	return *o.PendingEmail.Get()
+}
+
+// GetPendingEmailOk returns a tuple with the PendingEmail field value
+// and a boolean to check if the value has been set.
+// NOTE: If the value is an explicit nil, `nil, true` will be returned
+func (o *User) GetPendingEmailOk() (*string, bool) {
+	if o == nil {
+		return nil, false
+	}
+	return o.PendingEmail.Get(), o.PendingEmail.IsSet()
+}
+
+// SetPendingEmail sets field value
+func (o *User) SetPendingEmail(v string) {
+	o.PendingEmail.Set(&v)
+}
+
 // GetRoles returns the Roles field value
 func (o *User) GetRoles() []string {
 	if o == nil {
@@ -303,6 +332,7 @@ func (o User) ToMap() (map[string]interface{}, error) {
 	toSerialize["display_name"] = o.DisplayName.Get()
 	toSerialize["email"] = o.Email.Get()
 	toSerialize["email_verified"] = o.EmailVerified
+	toSerialize["pending_email"] = o.PendingEmail.Get()
 	toSerialize["roles"] = o.Roles
 	toSerialize["status"] = o.Status
 	toSerialize["created_at"] = o.CreatedAt

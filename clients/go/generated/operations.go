@@ -238,9 +238,16 @@ func (o *Operations) ListUserSessions(ctx context.Context, userId string, params
 	return answer, o.failure(response, err)
 }
 
-// VerifyEmail is `verify_email`, POST /v1/auth/email/verify: Prove an e-mail address
+// UndoEmailChange is `undo_email_change`, POST /v1/auth/email/undo: Undo a change of the e-mail address
+func (o *Operations) UndoEmailChange(ctx context.Context, body MailedTokenRequest) error {
+	request := o.api.AuthAPI.UndoEmailChange(o.public(ctx)).MailedTokenRequest(body)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// VerifyEmail is `verify_email`, POST /v1/auth/email/verify: Verify an e-mail address
 func (o *Operations) VerifyEmail(ctx context.Context, body EmailVerification) error {
-	request := o.api.AuthAPI.VerifyEmail(o.public(ctx)).EmailVerification(body)
+	request := o.api.AuthAPI.VerifyEmail(ctx).EmailVerification(body)
 	response, err := request.Execute()
 	return o.failure(response, err)
 }
@@ -259,6 +266,13 @@ func (o *Operations) Logout(ctx context.Context) error {
 	return o.failure(response, err)
 }
 
+// DescribeMailedToken is `describe_mailed_token`, POST /v1/auth/mailed-token: Ask what a mailed token is for
+func (o *Operations) DescribeMailedToken(ctx context.Context, body MailedTokenRequest) (*MailedToken, error) {
+	request := o.api.AuthAPI.DescribeMailedToken(o.public(ctx)).MailedTokenRequest(body)
+	answer, response, err := request.Execute()
+	return answer, o.failure(response, err)
+}
+
 // ForgotPassword is `forgot_password`, POST /v1/auth/password/forgot: Ask for a mail that resets the password
 func (o *Operations) ForgotPassword(ctx context.Context, body EmailRequest) error {
 	request := o.api.AuthAPI.ForgotPassword(o.public(ctx)).EmailRequest(body)
@@ -274,7 +288,7 @@ func (o *Operations) ResetPassword(ctx context.Context, body PasswordReset) erro
 }
 
 // Reauthenticate is `reauthenticate`, POST /v1/auth/reauthenticate: Give the password again
-func (o *Operations) Reauthenticate(ctx context.Context, body ReauthenticateRequest) (*AccessToken, error) {
+func (o *Operations) Reauthenticate(ctx context.Context, body ReauthenticateRequest) (*TokenPair, error) {
 	request := o.api.AuthAPI.Reauthenticate(ctx).ReauthenticateRequest(body)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
@@ -336,7 +350,14 @@ func (o *Operations) ChangeEmail(ctx context.Context, body EmailRequest) error {
 	return o.failure(response, err)
 }
 
-// SendVerification is `send_verification`, POST /v1/users/me/email/verification: Mail a new token that proves your address
+// WithdrawEmailChange is `withdraw_email_change`, DELETE /v1/users/me/email/pending: Withdraw a change of your e-mail address
+func (o *Operations) WithdrawEmailChange(ctx context.Context) error {
+	request := o.api.UsersAPI.WithdrawEmailChange(ctx)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// SendVerification is `send_verification`, POST /v1/users/me/email/verification: Mail a new token that verifies your address
 func (o *Operations) SendVerification(ctx context.Context) error {
 	request := o.api.UsersAPI.SendVerification(ctx)
 	response, err := request.Execute()
@@ -367,10 +388,10 @@ func (o *Operations) ListMyEvents(ctx context.Context, params *ListMyEventsParam
 }
 
 // ChangePassword is `change_password`, PUT /v1/users/me/password: Change your password
-func (o *Operations) ChangePassword(ctx context.Context, body PasswordChange) error {
+func (o *Operations) ChangePassword(ctx context.Context, body PasswordChange) (*TokenPair, error) {
 	request := o.api.UsersAPI.ChangePassword(ctx).PasswordChange(body)
-	response, err := request.Execute()
-	return o.failure(response, err)
+	answer, response, err := request.Execute()
+	return answer, o.failure(response, err)
 }
 
 // ListSessionsParams are the optional parameters of ListSessions; what is zero is not sent.

@@ -16,8 +16,10 @@ from .problems import Problem, retry_after
 from .tokens import Tokens, TokenStorage
 
 Delivery = Literal["body", "hybrid", "cookie"]
-LOGIN, REFRESH, LOGOUT, REAUTHENTICATE = "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/logout", "/v1/auth/reauthenticate"
-# A refresh helps against these; a wrong password is a 401 too.
+LOGIN, REFRESH, LOGOUT = "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/logout"
+# These answer a new pair, and what the session had before is dead.
+RENEWALS = {("POST", "/v1/auth/reauthenticate"), ("PUT", "/v1/users/me/password")}
+# A refresh helps against these.
 REFRESHABLE = {slugs.TOKEN_EXPIRED, slugs.INVALID_TOKEN, slugs.TOKEN_REVOKED, slugs.AUTHENTICATION_REQUIRED}
 # What a refresh is answered when the session is over.
 OVER = REFRESHABLE | {slugs.REFRESH_TOKEN_REUSED, slugs.SESSION_ENDED, slugs.ACCOUNT_SUSPENDED}
@@ -81,8 +83,8 @@ class Session:
             return self._alone(self._logout(request))
         if path == REFRESH:
             return self._alone(self._refresh_asked_for(request))
-        if path == REAUTHENTICATE:
-            return self._reauthenticate(request)
+        if (request.method, path) in RENEWALS:
+            return self._alone(self._renew(request))
         return self._signed(request) if signed else self._public(request)
 
     def _alone(self, steps: Steps) -> Steps:
@@ -113,16 +115,17 @@ class Session:
             answer = yield from self._send(self._with(request, tokens))
         return good(answer)
 
-    def _reauthenticate(self, request: httpx.Request) -> Steps:
-        """The password was given again: there is another access token, and the refresh token stays."""
-        answer = yield from self._signed(request)
-        yield Acquire()
-        try:
-            if held := self._storage.load():
-                self._keep(answer, held)
-        finally:
-            self._release()
-        return answer
+    def _renew(self, request: httpx.Request) -> Steps:
+        """Send the password, and keep the new pair. Nobody refreshes meanwhile: the refresh token dies with the old pair."""
+        held = self._storage.load()
+        answer = yield from self._send(self._with(request, held))
+        if held and held.renewable and answer.status_code == 401 and Problem(answer).slug in REFRESHABLE:
+            yield from self._attempt(held)
+            held = self._storage.load()
+            answer = yield from self._send(self._with(request, held))
+        if held:
+            self._keep(good(answer), held)
+        return good(answer)
 
     def _successor(self, used: Tokens, *, refused: bool = False) -> Generator[Step, Any, Tokens | None]:
         """The tokens that replace these: somebody else's, or those of the one refresh that all wait for."""

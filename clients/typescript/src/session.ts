@@ -1,7 +1,14 @@
 // What lies between the generated operations and the network: it signs requests, refreshes, replays and waits.
 
 import { type Client, createClient, mergeHeaders, type RequestOptions } from './generated/client/index.js';
-import type { AccessToken, LoginData, LogoutData, ReauthenticateData, RefreshData, TokenPair } from './generated/types.gen.js';
+import type {
+  ChangePasswordData,
+  LoginData,
+  LogoutData,
+  ReauthenticateData,
+  RefreshData,
+  TokenPair,
+} from './generated/types.gen.js';
 import { Problem, retryAfter, type Slug } from './problems.js';
 import { MemoryStorage, SharedStorage, type Tokens, type TokenStorage } from './storage.js';
 
@@ -23,8 +30,10 @@ const LOGIN: LoginData['url'] = '/v1/auth/login';
 const REFRESH: RefreshData['url'] = '/v1/auth/refresh';
 const LOGOUT: LogoutData['url'] = '/v1/auth/logout';
 const REAUTHENTICATE: ReauthenticateData['url'] = '/v1/auth/reauthenticate';
+const CHANGE_PASSWORD: ChangePasswordData['url'] = '/v1/users/me/password';
+const GIVING_A_PAIR = new Set<string>([LOGIN, REAUTHENTICATE, CHANGE_PASSWORD]);
 
-// A refresh helps against these; a wrong password is a 401 too.
+// A refresh helps against these.
 const REFRESHABLE = new Set<string>([
   'token-expired',
   'invalid-token',
@@ -69,6 +78,7 @@ export class Session {
   readonly #timeout: number;
   readonly #longestWait: number;
   #refreshing: Promise<Tokens | undefined> | undefined;
+  #renewing: Promise<unknown> | undefined;
 
   constructor(baseUrl: string, options: SessionOptions = {}) {
     const { delivery = 'body', timeout = 30_000, longestWait = 30, fetch } = options;
@@ -97,7 +107,8 @@ export class Session {
       case LOGOUT:
         return this.#logout(request);
       case REAUTHENTICATE:
-        return this.#reauthenticate(request);
+      case CHANGE_PASSWORD:
+        return this.#renew(request);
       default:
         return request.security ? this.#signed(request) : result(await this.#send(request));
     }
@@ -125,6 +136,7 @@ export class Session {
 
   /** The tokens that replace these: of the refresh that somebody did meanwhile, or of the one that all wait for. */
   async #successor(used: Tokens): Promise<Tokens | undefined> {
+    await this.#renewing?.catch(() => undefined);
     const held = await this.#storage.load();
     if (held && differs(held, used) && !isDue(held, this.#delivery)) return held;
     this.#refreshing ??= this.#exclusively(() => this.#refresh(used)).finally(() => {
@@ -165,12 +177,25 @@ export class Session {
     return pair;
   }
 
-  /** The password was given again: another access token, while the refresh token stays. */
-  async #reauthenticate(request: Request): Promise<AccessToken> {
-    const given = (await this.#signed(request)) as AccessToken;
+  /** Send the password, and keep the new pair. Nobody refreshes meanwhile: the refresh token dies with the old pair. */
+  async #renew(request: Request): Promise<TokenPair> {
+    await Promise.allSettled([this.#refreshing, this.#renewing]);
+    const renewal = this.#exclusively(() => this.#renewed(request));
+    this.#renewing = renewal;
+    try {
+      return await renewal;
+    } finally {
+      if (this.#renewing === renewal) this.#renewing = undefined;
+    }
+  }
+
+  async #renewed(request: Request): Promise<TokenPair> {
     const held = await this.#storage.load();
-    if (held) await this.#keep({ ...held.pair, ...given });
-    return given;
+    let answer = await this.#send(request, held);
+    if (held && isRefreshable(answer)) answer = await this.#send(request, await this.#refresh(held));
+    const pair = result(answer) as TokenPair;
+    await this.#keep(pair);
+    return pair;
   }
 
   /** A refresh that is asked for is the one that all wait for, too. */
@@ -225,7 +250,7 @@ export class Session {
       'X-CSRF-TOKEN': byCookie && request.method !== 'GET' ? tokens?.pair.csrf_token : undefined,
       Authorization: !byCookie && bearer ? `Bearer ${bearer}` : undefined,
     });
-    const setsCookies = this.#delivery === 'hybrid' && request.url === LOGIN;
+    const setsCookies = this.#delivery === 'hybrid' && GIVING_A_PAIR.has(request.url);
     return { headers, credentials: byCookie || setsCookies ? 'include' : 'omit' };
   }
 }

@@ -54,11 +54,15 @@ for (const delivery of ['body', 'hybrid', 'cookie']) {
     await assert.rejects(keycard.changePassword({ body }), refused(slugs.wrongPassword, 403));
     assert.equal(network.count('PUT /v1/users/me/password'), 1);
 
-    // The password given again makes a fresh access token; the refresh token goes on as well.
+    // Both renew the session: the pair from before is dead, and calls that are under way go on with the new one.
     const stale = await storage.load();
+    const under = Array.from({ length: WAITING }, () => keycard.getMe());
     const { access_token: fresh } = await keycard.reauthenticate({ body: { password: PASSWORD } });
     assert.equal((await storage.load()).pair.access_token, fresh);
-    assert.ok((await storage.load()).expiresAt >= stale.expiresAt);
+    await Promise.all(under);
+    const change = { current_password: PASSWORD, new_password: 'Battery-Staple-8' };
+    assert.equal((await keycard.changePassword({ body: change })).session_id, stale.pair.session_id);
+    assert.equal((await keycard.getMe()).display_name, 'Ada');
     const before = network.count(REFRESH);
     assert.equal((await keycard.refresh()).session_id, stale.pair.session_id);
     assert.equal(network.count(REFRESH), before + 1);
@@ -76,6 +80,11 @@ for (const delivery of ['body', 'hybrid', 'cookie']) {
 /** Never two credentials, and each only where it belongs. */
 function checkCredentials(delivery, sent) {
   for (const { line, bearer, cookies, csrf } of sent) {
+    // In hybrid delivery a renewal sets the refresh cookie: a browser takes that only where it may send cookies, too.
+    if (delivery === 'hybrid' && /reauthenticate|me\/password/.test(line)) {
+      assert.ok(bearer && !csrf, line);
+      continue;
+    }
     assert.ok(!(bearer && cookies), `${line} carried two credentials`);
     if (delivery === 'body') assert.ok(!cookies && !csrf, line);
     if (delivery === 'cookie') assert.ok(!bearer, line);

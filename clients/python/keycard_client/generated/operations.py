@@ -17,12 +17,33 @@ from .api.admin import (
     set_user_roles,
     update_user,
 )
-from .api.auth import forgot_password, get_session, login, logout, reauthenticate, refresh, register, reset_password, verify_email
+from .api.auth import (
+    describe_mailed_token,
+    forgot_password,
+    get_session,
+    login,
+    logout,
+    reauthenticate,
+    refresh,
+    register,
+    reset_password,
+    undo_email_change,
+    verify_email,
+)
 from .api.discovery import get_config, get_metadata, get_problem, list_problems
 from .api.health import live, ready
 from .api.keys import get_jwks
 from .api.sessions import list_sessions, revoke_other_sessions, revoke_session
-from .api.users import change_email, change_password, delete_me, get_me, list_my_events, send_verification, update_me
+from .api.users import (
+    change_email,
+    change_password,
+    delete_me,
+    get_me,
+    list_my_events,
+    send_verification,
+    update_me,
+    withdraw_email_change,
+)
 from .client import AuthenticatedClient, Client
 from .types import UNSET, Unset
 
@@ -59,7 +80,7 @@ class Operations:
     def ready(self) -> models.Ready:
         """Ask whether the service is ready
 
-        Looks at the database, at its migrations, and at Redis where it is configured.
+        Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
         """
         return given(ready.sync_detailed(client=self._public))
 
@@ -86,6 +107,8 @@ class Operations:
         type_: Literal[
             "deletion",
             "email_change_requested",
+            "email_change_undone",
+            "email_change_withdrawn",
             "email_changed",
             "email_verified",
             "import",
@@ -98,6 +121,7 @@ class Operations:
             "reauthenticated",
             "reauthentication_failed",
             "refresh_token_reused",
+            "refresh_repeated",
             "refreshed",
             "registered",
             "roles_changed",
@@ -181,7 +205,8 @@ class Operations:
     def delete_user(self, user_id: UUID, *, if_match: str | Unset = UNSET) -> None:
         """Delete a user
 
-        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`.
+        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
+        a role that they lack.
         """
         delete_user.sync_detailed(user_id, client=self._signed, if_match=if_match)
 
@@ -197,8 +222,9 @@ class Operations:
     ) -> models.AdminUser:
         """Change a user
 
-        Members that are left out stay as they are. A suspension is effective at the next request: every session ends. Nobody can
-        suspend themselves, or the last administrator.
+        Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
+        waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
+        administrator, or suspend or change the address of somebody who has a role that they lack.
         """
         return given(
             update_user.sync_detailed(
@@ -214,7 +240,8 @@ class Operations:
     def revoke_user(self, user_id: UUID) -> None:
         """Revoke all tokens of a user
 
-        Every token issued until now is dead at the next request. The user can sign in again at once.
+        Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
+        pending address). The user can sign in again at once, and gets a mail.
         """
         revoke_user.sync_detailed(user_id, client=self._signed)
 
@@ -222,7 +249,7 @@ class Operations:
         """Set the roles of a user
 
         Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-        Nobody can give a role that they do not hold, or give up being an administrator themselves.
+        Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
         """
         return given(set_user_roles.sync_detailed(user_id, client=self._signed, body=models.RolesRequest(roles=roles)))
 
@@ -233,13 +260,21 @@ class Operations:
         """
         return given(list_user_sessions.sync_detailed(user_id, client=self._signed, limit=limit, cursor=cursor))
 
-    def verify_email(self, *, token: str) -> None:
-        """Prove an e-mail address
+    def undo_email_change(self, *, token: str) -> None:
+        """Undo a change of the e-mail address
 
-        Uses up the token that was mailed to it. From then on the address belongs to the account: it can sign in with it, and
-        reset its password through it.
+        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
+        stays: reset it afterwards if somebody else knows it.
         """
-        verify_email.sync_detailed(client=self._public, body=models.EmailVerification(token=token))
+        undo_email_change.sync_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
+
+    def verify_email(self, *, token: str, password: str | Unset = UNSET) -> None:
+        """Verify an e-mail address
+
+        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
+        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
+        """
+        verify_email.sync_detailed(client=self._signed, body=models.EmailVerification(token=token, password=password))
 
     def login(
         self, *, username: str, password: str, delivery: Literal["body", "hybrid", "cookie"] | Unset = UNSET
@@ -248,6 +283,7 @@ class Operations:
 
         Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
         Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+        A session whose cookie comes along ends: the browser signs in anew.
         """
         return given(
             login.sync_detailed(
@@ -263,25 +299,33 @@ class Operations:
         """
         logout.sync_detailed(client=self._signed)
 
+    def describe_mailed_token(self, *, token: str) -> models.MailedToken:
+        """Ask what a mailed token is for
+
+        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+        """
+        return given(describe_mailed_token.sync_detailed(client=self._public, body=models.MailedTokenRequest(token=token)))
+
     def forgot_password(self, *, email: str) -> None:
         """Ask for a mail that resets the password
 
-        The answer is the same, after the same work, whether anybody has proven the address or not.
+        The answer is the same, after the same work, whether anybody has verified the address or not.
         """
         forgot_password.sync_detailed(client=self._public, body=models.EmailRequest(email=email))
 
     def reset_password(self, *, token: str, new_password: str) -> None:
         """Reset a forgotten password
 
-        Uses up the token that was mailed to the proven address. Every session ends, and nobody is signed in by this: sign in with
-        the new password.
+        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
+        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
         """
         reset_password.sync_detailed(client=self._public, body=models.PasswordReset(token=token, new_password=new_password))
 
-    def reauthenticate(self, *, password: str) -> models.AccessToken:
+    def reauthenticate(self, *, password: str) -> models.TokenPair:
         """Give the password again
 
-        Returns an access token of the same session that counts as fresh, for operations that demand one.
+        Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
+        the session had before is dead. Keep both tokens of the answer.
         """
         return given(reauthenticate.sync_detailed(client=self._signed, body=models.ReauthenticateRequest(password=password)))
 
@@ -334,8 +378,8 @@ class Operations:
     def delete_me(self) -> None:
         """Delete your account
 
-        At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the bare id, and nobody
-        can register your username again.
+        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
+        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
         """
         delete_me.sync_detailed(client=self._signed)
 
@@ -349,14 +393,22 @@ class Operations:
     def change_email(self, *, email: str) -> None:
         """Change your e-mail address
 
-        Takes effect when the new address is proven with the token that is mailed there; the old one gets a notice at once.
+        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
+        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
         """
         change_email.sync_detailed(client=self._signed, body=models.EmailRequest(email=email))
 
-    def send_verification(self) -> None:
-        """Mail a new token that proves your address
+    def withdraw_email_change(self) -> None:
+        """Withdraw a change of your e-mail address
 
-        To the address that waits for its proof.
+        The address that waits for its verification is forgotten. None is no error.
+        """
+        withdraw_email_change.sync_detailed(client=self._signed)
+
+    def send_verification(self) -> None:
+        """Mail a new token that verifies your address
+
+        To the address that waits for its verification. Tokens from earlier mails are dead.
         """
         send_verification.sync_detailed(client=self._signed)
 
@@ -367,13 +419,16 @@ class Operations:
         """
         return given(list_my_events.sync_detailed(client=self._signed, limit=limit, cursor=cursor))
 
-    def change_password(self, *, current_password: str, new_password: str) -> None:
+    def change_password(self, *, current_password: str, new_password: str) -> models.TokenPair:
         """Change your password
 
-        Every other session ends at once; the one of this request stays.
+        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
+        that waits in the account is withdrawn (mailed tokens, a pending address).
         """
-        change_password.sync_detailed(
-            client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
+        return given(
+            change_password.sync_detailed(
+                client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
+            )
         )
 
     def list_sessions(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
@@ -430,7 +485,7 @@ class AsyncOperations:
     async def ready(self) -> models.Ready:
         """Ask whether the service is ready
 
-        Looks at the database, at its migrations, and at Redis where it is configured.
+        Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
         """
         return given(await ready.asyncio_detailed(client=self._public))
 
@@ -457,6 +512,8 @@ class AsyncOperations:
         type_: Literal[
             "deletion",
             "email_change_requested",
+            "email_change_undone",
+            "email_change_withdrawn",
             "email_changed",
             "email_verified",
             "import",
@@ -469,6 +526,7 @@ class AsyncOperations:
             "reauthenticated",
             "reauthentication_failed",
             "refresh_token_reused",
+            "refresh_repeated",
             "refreshed",
             "registered",
             "roles_changed",
@@ -554,7 +612,8 @@ class AsyncOperations:
     async def delete_user(self, user_id: UUID, *, if_match: str | Unset = UNSET) -> None:
         """Delete a user
 
-        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`.
+        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
+        a role that they lack.
         """
         await delete_user.asyncio_detailed(user_id, client=self._signed, if_match=if_match)
 
@@ -570,8 +629,9 @@ class AsyncOperations:
     ) -> models.AdminUser:
         """Change a user
 
-        Members that are left out stay as they are. A suspension is effective at the next request: every session ends. Nobody can
-        suspend themselves, or the last administrator.
+        Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
+        waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
+        administrator, or suspend or change the address of somebody who has a role that they lack.
         """
         return given(
             await update_user.asyncio_detailed(
@@ -587,7 +647,8 @@ class AsyncOperations:
     async def revoke_user(self, user_id: UUID) -> None:
         """Revoke all tokens of a user
 
-        Every token issued until now is dead at the next request. The user can sign in again at once.
+        Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
+        pending address). The user can sign in again at once, and gets a mail.
         """
         await revoke_user.asyncio_detailed(user_id, client=self._signed)
 
@@ -595,7 +656,7 @@ class AsyncOperations:
         """Set the roles of a user
 
         Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-        Nobody can give a role that they do not hold, or give up being an administrator themselves.
+        Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
         """
         return given(await set_user_roles.asyncio_detailed(user_id, client=self._signed, body=models.RolesRequest(roles=roles)))
 
@@ -608,13 +669,21 @@ class AsyncOperations:
         """
         return given(await list_user_sessions.asyncio_detailed(user_id, client=self._signed, limit=limit, cursor=cursor))
 
-    async def verify_email(self, *, token: str) -> None:
-        """Prove an e-mail address
+    async def undo_email_change(self, *, token: str) -> None:
+        """Undo a change of the e-mail address
 
-        Uses up the token that was mailed to it. From then on the address belongs to the account: it can sign in with it, and
-        reset its password through it.
+        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
+        stays: reset it afterwards if somebody else knows it.
         """
-        await verify_email.asyncio_detailed(client=self._public, body=models.EmailVerification(token=token))
+        await undo_email_change.asyncio_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
+
+    async def verify_email(self, *, token: str, password: str | Unset = UNSET) -> None:
+        """Verify an e-mail address
+
+        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
+        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
+        """
+        await verify_email.asyncio_detailed(client=self._signed, body=models.EmailVerification(token=token, password=password))
 
     async def login(
         self, *, username: str, password: str, delivery: Literal["body", "hybrid", "cookie"] | Unset = UNSET
@@ -623,6 +692,7 @@ class AsyncOperations:
 
         Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
         Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+        A session whose cookie comes along ends: the browser signs in anew.
         """
         return given(
             await login.asyncio_detailed(
@@ -638,27 +708,37 @@ class AsyncOperations:
         """
         await logout.asyncio_detailed(client=self._signed)
 
+    async def describe_mailed_token(self, *, token: str) -> models.MailedToken:
+        """Ask what a mailed token is for
+
+        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+        """
+        return given(
+            await describe_mailed_token.asyncio_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
+        )
+
     async def forgot_password(self, *, email: str) -> None:
         """Ask for a mail that resets the password
 
-        The answer is the same, after the same work, whether anybody has proven the address or not.
+        The answer is the same, after the same work, whether anybody has verified the address or not.
         """
         await forgot_password.asyncio_detailed(client=self._public, body=models.EmailRequest(email=email))
 
     async def reset_password(self, *, token: str, new_password: str) -> None:
         """Reset a forgotten password
 
-        Uses up the token that was mailed to the proven address. Every session ends, and nobody is signed in by this: sign in with
-        the new password.
+        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
+        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
         """
         await reset_password.asyncio_detailed(
             client=self._public, body=models.PasswordReset(token=token, new_password=new_password)
         )
 
-    async def reauthenticate(self, *, password: str) -> models.AccessToken:
+    async def reauthenticate(self, *, password: str) -> models.TokenPair:
         """Give the password again
 
-        Returns an access token of the same session that counts as fresh, for operations that demand one.
+        Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
+        the session had before is dead. Keep both tokens of the answer.
         """
         return given(
             await reauthenticate.asyncio_detailed(client=self._signed, body=models.ReauthenticateRequest(password=password))
@@ -713,8 +793,8 @@ class AsyncOperations:
     async def delete_me(self) -> None:
         """Delete your account
 
-        At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the bare id, and nobody
-        can register your username again.
+        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
+        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
         """
         await delete_me.asyncio_detailed(client=self._signed)
 
@@ -728,14 +808,22 @@ class AsyncOperations:
     async def change_email(self, *, email: str) -> None:
         """Change your e-mail address
 
-        Takes effect when the new address is proven with the token that is mailed there; the old one gets a notice at once.
+        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
+        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
         """
         await change_email.asyncio_detailed(client=self._signed, body=models.EmailRequest(email=email))
 
-    async def send_verification(self) -> None:
-        """Mail a new token that proves your address
+    async def withdraw_email_change(self) -> None:
+        """Withdraw a change of your e-mail address
 
-        To the address that waits for its proof.
+        The address that waits for its verification is forgotten. None is no error.
+        """
+        await withdraw_email_change.asyncio_detailed(client=self._signed)
+
+    async def send_verification(self) -> None:
+        """Mail a new token that verifies your address
+
+        To the address that waits for its verification. Tokens from earlier mails are dead.
         """
         await send_verification.asyncio_detailed(client=self._signed)
 
@@ -746,13 +834,16 @@ class AsyncOperations:
         """
         return given(await list_my_events.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor))
 
-    async def change_password(self, *, current_password: str, new_password: str) -> None:
+    async def change_password(self, *, current_password: str, new_password: str) -> models.TokenPair:
         """Change your password
 
-        Every other session ends at once; the one of this request stays.
+        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
+        that waits in the account is withdrawn (mailed tokens, a pending address).
         """
-        await change_password.asyncio_detailed(
-            client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
+        return given(
+            await change_password.asyncio_detailed(
+                client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
+            )
         )
 
     async def list_sessions(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:

@@ -2,6 +2,7 @@
 
 ACCOUNT_SUSPENDED = "account-suspended"
 AUTHENTICATION_REQUIRED = "authentication-required"
+CONFIRMATION_REQUIRED = "confirmation-required"
 CSRF_FAILED = "csrf-failed"
 EMAIL_TAKEN = "email-taken"
 FRESH_TOKEN_REQUIRED = "fresh-token-required"

@@ -2,7 +2,7 @@
 
 import { client } from './client.gen.js';
 import type { Client, ClientMeta, Options as Options2, RequestResult, TDataShape } from './client/index.js';
-import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, CreateUserData, CreateUserErrors, CreateUserResponses, DeleteMeData, DeleteMeErrors, DeleteMeResponses, DeleteUserData, DeleteUserErrors, DeleteUserResponses, ForgotPasswordData, ForgotPasswordErrors, ForgotPasswordResponses, GetConfigData, GetConfigErrors, GetConfigResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetMeData, GetMeErrors, GetMeResponses, GetMetadataData, GetMetadataErrors, GetMetadataResponses, GetProblemData, GetProblemErrors, GetProblemResponses, GetSessionData, GetSessionErrors, GetSessionResponses, GetUserData, GetUserErrors, GetUserResponses, ListEventsData, ListEventsErrors, ListEventsResponses, ListMyEventsData, ListMyEventsErrors, ListMyEventsResponses, ListProblemsData, ListProblemsErrors, ListProblemsResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListUsersData, ListUsersErrors, ListUserSessionsData, ListUserSessionsErrors, ListUserSessionsResponses, ListUsersResponses, LiveData, LiveResponses, LoginData, LoginErrors, LoginResponses, LogoutData, LogoutErrors, LogoutResponses, ReadyData, ReadyErrors, ReadyResponses, ReauthenticateData, ReauthenticateErrors, ReauthenticateResponses, RefreshData, RefreshErrors, RefreshResponses, RegisterData, RegisterErrors, RegisterResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, RevokeOtherSessionsData, RevokeOtherSessionsErrors, RevokeOtherSessionsResponses, RevokeSessionData, RevokeSessionErrors, RevokeSessionResponses, RevokeUserData, RevokeUserErrors, RevokeUserResponses, SendVerificationData, SendVerificationErrors, SendVerificationResponses, SetUserRolesData, SetUserRolesErrors, SetUserRolesResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateUserData, UpdateUserErrors, UpdateUserResponses, VerifyEmailData, VerifyEmailErrors, VerifyEmailResponses } from './types.gen.js';
+import type { ChangeEmailData, ChangeEmailErrors, ChangeEmailResponses, ChangePasswordData, ChangePasswordErrors, ChangePasswordResponses, CreateUserData, CreateUserErrors, CreateUserResponses, DeleteMeData, DeleteMeErrors, DeleteMeResponses, DeleteUserData, DeleteUserErrors, DeleteUserResponses, DescribeMailedTokenData, DescribeMailedTokenErrors, DescribeMailedTokenResponses, ForgotPasswordData, ForgotPasswordErrors, ForgotPasswordResponses, GetConfigData, GetConfigErrors, GetConfigResponses, GetJwksData, GetJwksErrors, GetJwksResponses, GetMeData, GetMeErrors, GetMeResponses, GetMetadataData, GetMetadataErrors, GetMetadataResponses, GetProblemData, GetProblemErrors, GetProblemResponses, GetSessionData, GetSessionErrors, GetSessionResponses, GetUserData, GetUserErrors, GetUserResponses, ListEventsData, ListEventsErrors, ListEventsResponses, ListMyEventsData, ListMyEventsErrors, ListMyEventsResponses, ListProblemsData, ListProblemsErrors, ListProblemsResponses, ListSessionsData, ListSessionsErrors, ListSessionsResponses, ListUsersData, ListUsersErrors, ListUserSessionsData, ListUserSessionsErrors, ListUserSessionsResponses, ListUsersResponses, LiveData, LiveResponses, LoginData, LoginErrors, LoginResponses, LogoutData, LogoutErrors, LogoutResponses, ReadyData, ReadyErrors, ReadyResponses, ReauthenticateData, ReauthenticateErrors, ReauthenticateResponses, RefreshData, RefreshErrors, RefreshResponses, RegisterData, RegisterErrors, RegisterResponses, ResetPasswordData, ResetPasswordErrors, ResetPasswordResponses, RevokeOtherSessionsData, RevokeOtherSessionsErrors, RevokeOtherSessionsResponses, RevokeSessionData, RevokeSessionErrors, RevokeSessionResponses, RevokeUserData, RevokeUserErrors, RevokeUserResponses, SendVerificationData, SendVerificationErrors, SendVerificationResponses, SetUserRolesData, SetUserRolesErrors, SetUserRolesResponses, UndoEmailChangeData, UndoEmailChangeErrors, UndoEmailChangeResponses, UpdateMeData, UpdateMeErrors, UpdateMeResponses, UpdateUserData, UpdateUserErrors, UpdateUserResponses, VerifyEmailData, VerifyEmailErrors, VerifyEmailResponses, WithdrawEmailChangeData, WithdrawEmailChangeErrors, WithdrawEmailChangeResponses } from './types.gen.js';
 
 export type Options<TData extends TDataShape = TDataShape, ThrowOnError extends boolean = boolean, TResponse = unknown> = Options2<TData, ThrowOnError, TResponse> & {
     /**
@@ -101,7 +101,7 @@ export class Operations extends HeyApiClient {
     /**
      * Ask whether the service is ready
      *
-     * Looks at the database, at its migrations, and at Redis where it is configured.
+     * Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
      */
     public ready<ThrowOnError extends boolean = true>(options?: Options<ReadyData, ThrowOnError>): RequestResult<ReadyResponses, ReadyErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).get<ReadyResponses, ReadyErrors, ThrowOnError, 'data'>({
@@ -215,7 +215,8 @@ export class Operations extends HeyApiClient {
     /**
      * Delete a user
      *
-     * At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`.
+     * At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
+     * a role that they lack.
      */
     public deleteUser<ThrowOnError extends boolean = true>(options: Options<DeleteUserData, ThrowOnError>): RequestResult<DeleteUserResponses, DeleteUserErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).delete<DeleteUserResponses, DeleteUserErrors, ThrowOnError, 'data'>({
@@ -263,8 +264,9 @@ export class Operations extends HeyApiClient {
     /**
      * Change a user
      *
-     * Members that are left out stay as they are. A suspension is effective at the next request: every session ends. Nobody can
-     * suspend themselves, or the last administrator.
+     * Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
+     * waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
+     * administrator, or suspend or change the address of somebody who has a role that they lack.
      */
     public updateUser<ThrowOnError extends boolean = true>(options: Options<UpdateUserData, ThrowOnError>): RequestResult<UpdateUserResponses, UpdateUserErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).patch<UpdateUserResponses, UpdateUserErrors, ThrowOnError, 'data'>({
@@ -294,7 +296,8 @@ export class Operations extends HeyApiClient {
     /**
      * Revoke all tokens of a user
      *
-     * Every token issued until now is dead at the next request. The user can sign in again at once.
+     * Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
+     * pending address). The user can sign in again at once, and gets a mail.
      */
     public revokeUser<ThrowOnError extends boolean = true>(options: Options<RevokeUserData, ThrowOnError>): RequestResult<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'>({
@@ -321,7 +324,7 @@ export class Operations extends HeyApiClient {
      * Set the roles of a user
      *
      * Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-     * Nobody can give a role that they do not hold, or give up being an administrator themselves.
+     * Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
      */
     public setUserRoles<ThrowOnError extends boolean = true>(options: Options<SetUserRolesData, ThrowOnError>): RequestResult<SetUserRolesResponses, SetUserRolesErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).put<SetUserRolesResponses, SetUserRolesErrors, ThrowOnError, 'data'>({
@@ -371,14 +374,45 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Prove an e-mail address
+     * Undo a change of the e-mail address
      *
-     * Uses up the token that was mailed to it. From then on the address belongs to the account: it can sign in with it, and
-     * reset its password through it.
+     * With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
+     * stays: reset it afterwards if somebody else knows it.
+     */
+    public undoEmailChange<ThrowOnError extends boolean = true>(options: Options<UndoEmailChangeData, ThrowOnError>): RequestResult<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/email/undo',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Verify an e-mail address
+     *
+     * Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
+     * reset its password through it. A change of address is finished by the session that asked for it, or with the password.
      */
     public verifyEmail<ThrowOnError extends boolean = true>(options: Options<VerifyEmailData, ThrowOnError>): RequestResult<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
             url: '/v1/auth/email/verify',
             ...options,
             headers: {
@@ -393,6 +427,7 @@ export class Operations extends HeyApiClient {
      *
      * Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
      * Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+     * A session whose cookie comes along ends: the browser signs in anew.
      */
     public login<ThrowOnError extends boolean = true>(options: Options<LoginData, ThrowOnError>): RequestResult<LoginResponses, LoginErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<LoginResponses, LoginErrors, ThrowOnError, 'data'>({
@@ -444,9 +479,26 @@ export class Operations extends HeyApiClient {
     }
     
     /**
+     * Ask what a mailed token is for
+     *
+     * For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+     */
+    public describeMailedToken<ThrowOnError extends boolean = true>(options: Options<DescribeMailedTokenData, ThrowOnError>): RequestResult<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/mailed-token',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
      * Ask for a mail that resets the password
      *
-     * The answer is the same, after the same work, whether anybody has proven the address or not.
+     * The answer is the same, after the same work, whether anybody has verified the address or not.
      */
     public forgotPassword<ThrowOnError extends boolean = true>(options: Options<ForgotPasswordData, ThrowOnError>): RequestResult<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'>({
@@ -463,8 +515,8 @@ export class Operations extends HeyApiClient {
     /**
      * Reset a forgotten password
      *
-     * Uses up the token that was mailed to the proven address. Every session ends, and nobody is signed in by this: sign in with
-     * the new password.
+     * Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
+     * withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
      */
     public resetPassword<ThrowOnError extends boolean = true>(options: Options<ResetPasswordData, ThrowOnError>): RequestResult<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'>({
@@ -481,7 +533,8 @@ export class Operations extends HeyApiClient {
     /**
      * Give the password again
      *
-     * Returns an access token of the same session that counts as fresh, for operations that demand one.
+     * Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
+     * the session had before is dead. Keep both tokens of the answer.
      */
     public reauthenticate<ThrowOnError extends boolean = true>(options: Options<ReauthenticateData, ThrowOnError>): RequestResult<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'>({
@@ -593,8 +646,8 @@ export class Operations extends HeyApiClient {
     /**
      * Delete your account
      *
-     * At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the bare id, and nobody
-     * can register your username again.
+     * At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
+     * 30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
      */
     public deleteMe<ThrowOnError extends boolean = true>(options?: Options<DeleteMeData, ThrowOnError>): RequestResult<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).delete<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'>({
@@ -672,7 +725,8 @@ export class Operations extends HeyApiClient {
     /**
      * Change your e-mail address
      *
-     * Takes effect when the new address is proven with the token that is mailed there; the old one gets a notice at once.
+     * Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
+     * The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
      */
     public changeEmail<ThrowOnError extends boolean = true>(options: Options<ChangeEmailData, ThrowOnError>): RequestResult<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).put<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'>({
@@ -700,9 +754,35 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Mail a new token that proves your address
+     * Withdraw a change of your e-mail address
      *
-     * To the address that waits for its proof.
+     * The address that waits for its verification is forgotten. None is no error.
+     */
+    public withdrawEmailChange<ThrowOnError extends boolean = true>(options?: Options<WithdrawEmailChangeData, ThrowOnError>): RequestResult<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).delete<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/email/pending',
+            ...options
+        });
+    }
+    
+    /**
+     * Mail a new token that verifies your address
+     *
+     * To the address that waits for its verification. Tokens from earlier mails are dead.
      */
     public sendVerification<ThrowOnError extends boolean = true>(options?: Options<SendVerificationData, ThrowOnError>): RequestResult<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).post<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'>({
@@ -750,7 +830,8 @@ export class Operations extends HeyApiClient {
     /**
      * Change your password
      *
-     * Every other session ends at once; the one of this request stays.
+     * Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
+     * that waits in the account is withdrawn (mailed tokens, a pending address).
      */
     public changePassword<ThrowOnError extends boolean = true>(options: Options<ChangePasswordData, ThrowOnError>): RequestResult<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'>({

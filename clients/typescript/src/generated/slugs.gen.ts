@@ -4,6 +4,7 @@
 export const slugs = {
   accountSuspended: 'account-suspended',
   authenticationRequired: 'authentication-required',
+  confirmationRequired: 'confirmation-required',
   csrfFailed: 'csrf-failed',
   emailTaken: 'email-taken',
   freshTokenRequired: 'fresh-token-required',

@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: 'a8f5a113b1ba848eba936a867fa87e43b39a011bc93921f793e473f26ed4500f',
+  sha256: '3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8',
 } as const;

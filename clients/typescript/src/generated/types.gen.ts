@@ -4,33 +4,6 @@ export type ClientOptions = {
     baseUrl: 'http://127.0.0.1:8000' | (string & {});
 };
 
-export type AccessToken = {
-    /**
-     * How to present it.
-     */
-    token_type: 'Bearer';
-    /**
-     * Life of the access token in seconds, from its issue.
-     */
-    expires_in: number;
-    /**
-     * The session, as in the list of sessions.
-     */
-    session_id: string;
-    /**
-     * How this session's tokens travel.
-     */
-    delivery: 'body' | 'hybrid' | 'cookie';
-    /**
-     * The access token; absent with delivery `cookie`.
-     */
-    access_token?: string;
-    /**
-     * The value for the X-CSRF-TOKEN header; absent with delivery `body`.
-     */
-    csrf_token?: string;
-};
-
 export type AdminUser = {
     /**
      * Never changes.
@@ -45,13 +18,17 @@ export type AdminUser = {
      */
     display_name: string | null;
     /**
-     * Their address, proven or not.
+     * Their address, verified or not.
      */
     email: string | null;
     /**
-     * Whether the address is proven.
+     * Whether the address is verified.
      */
     email_verified: boolean;
+    /**
+     * The address that replaces `email` once it is verified; null for none.
+     */
+    pending_email: string | null;
     /**
      * The roles they hold, sorted.
      */
@@ -147,6 +124,10 @@ export type EmailVerification = {
      * The token from the mail.
      */
     token: string;
+    /**
+     * The password.
+     */
+    password?: string;
 };
 
 export type Event = {
@@ -155,9 +136,9 @@ export type Event = {
      */
     id: string;
     /**
-     * What happened.
+     * What happened: a value of the parameter `type` of `list_events`; more may come.
      */
-    type: 'deletion' | 'email_change_requested' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
+    type: string;
     /**
      * When.
      */
@@ -284,7 +265,7 @@ export type Jwks = {
 
 export type LoginRequest = {
     /**
-     * The username, or a proven e-mail address.
+     * The username, or a verified e-mail address.
      */
     username: string;
     /**
@@ -295,6 +276,32 @@ export type LoginRequest = {
      * `body`: both tokens in the answer. `hybrid`: the refresh token in an HttpOnly cookie. `cookie`: both in HttpOnly cookies.
      */
     delivery?: 'body' | 'hybrid' | 'cookie';
+};
+
+export type MailedToken = {
+    /**
+     * `verify_email`, `change_email`, `reset_password` or `undo_email`; more may come.
+     */
+    purpose: string;
+    /**
+     * The account.
+     */
+    username: string;
+    /**
+     * The address to which the token was mailed.
+     */
+    email: string;
+    /**
+     * Until when it can be used.
+     */
+    expires_at: string;
+};
+
+export type MailedTokenRequest = {
+    /**
+     * The token from the mail.
+     */
+    token: string;
 };
 
 export type Metadata = {
@@ -424,12 +431,6 @@ export type Problem = {
      * Faults of the input.
      */
     errors?: Array<InputError>;
-    /**
-     * With `not-ready`: what is well and what is not.
-     */
-    checks?: {
-        [key: string]: string;
-    };
 };
 
 export type ProblemType = {
@@ -497,18 +498,6 @@ export type Ready = {
      * Always `ready`.
      */
     status: 'ready';
-    /**
-     * The database answers.
-     */
-    database: 'ok';
-    /**
-     * The schema is this version's.
-     */
-    migrations: 'ok';
-    /**
-     * `off`: not configured. `away`: configured not to be required, and away.
-     */
-    redis: 'ok' | 'off' | 'away';
 };
 
 export type ReauthenticateRequest = {
@@ -645,6 +634,10 @@ export type TokenPair = {
      */
     expires_in: number;
     /**
+     * Life of the refresh token in seconds, from its issue.
+     */
+    refresh_expires_in: number;
+    /**
      * The session, as in the list of sessions.
      */
     session_id: string;
@@ -657,17 +650,13 @@ export type TokenPair = {
      */
     access_token?: string;
     /**
-     * The value for the X-CSRF-TOKEN header; absent with delivery `body`.
-     */
-    csrf_token?: string;
-    /**
-     * Life of the refresh token in seconds, from its issue.
-     */
-    refresh_expires_in: number;
-    /**
      * The refresh token; only with delivery `body`.
      */
     refresh_token?: string;
+    /**
+     * The value for the X-CSRF-TOKEN header; absent with delivery `body`.
+     */
+    csrf_token?: string;
 };
 
 export type User = {
@@ -684,13 +673,17 @@ export type User = {
      */
     display_name: string | null;
     /**
-     * Their address, proven or not.
+     * Their address, verified or not.
      */
     email: string | null;
     /**
-     * Whether the address is proven.
+     * Whether the address is verified.
      */
     email_verified: boolean;
+    /**
+     * The address that replaces `email` once it is verified; null for none.
+     */
+    pending_email: string | null;
     /**
      * The roles they hold, sorted.
      */
@@ -927,7 +920,7 @@ export type ListEventsData = {
         /**
          * What happened.
          */
-        type?: 'deletion' | 'email_change_requested' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
+        type?: 'deletion' | 'email_change_requested' | 'email_change_undone' | 'email_change_withdrawn' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refresh_repeated' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
         /**
          * Only from this moment on.
          */
@@ -1041,7 +1034,7 @@ export type CreateUserErrors = {
      */
     400: Problem;
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
@@ -1105,11 +1098,11 @@ export type DeleteUserData = {
 
 export type DeleteUserErrors = {
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
-     * The CSRF value is missing or wrong (`csrf-failed`); A role is missing (`role-required`).
+     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
      */
     403: Problem;
     /**
@@ -1219,11 +1212,11 @@ export type UpdateUserErrors = {
      */
     400: Problem;
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
-     * The CSRF value is missing or wrong (`csrf-failed`); A role is missing (`role-required`).
+     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
      */
     403: Problem;
     /**
@@ -1289,7 +1282,7 @@ export type RevokeUserData = {
 
 export type RevokeUserErrors = {
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
@@ -1339,7 +1332,7 @@ export type SetUserRolesErrors = {
      */
     400: Problem;
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
@@ -1442,14 +1435,14 @@ export type ListUserSessionsResponses = {
 
 export type ListUserSessionsResponse = ListUserSessionsResponses[keyof ListUserSessionsResponses];
 
-export type VerifyEmailData = {
-    body: EmailVerification;
+export type UndoEmailChangeData = {
+    body: MailedTokenRequest;
     path?: never;
     query?: never;
-    url: '/v1/auth/email/verify';
+    url: '/v1/auth/email/undo';
 };
 
-export type VerifyEmailErrors = {
+export type UndoEmailChangeErrors = {
     /**
      * The request cannot be read (`malformed-request`).
      */
@@ -1484,11 +1477,68 @@ export type VerifyEmailErrors = {
     503: Problem;
 };
 
+export type UndoEmailChangeError = UndoEmailChangeErrors[keyof UndoEmailChangeErrors];
+
+export type UndoEmailChangeResponses = {
+    /**
+     * The old address belongs to the account again, and every session has ended.
+     */
+    204: void;
+};
+
+export type UndoEmailChangeResponse = UndoEmailChangeResponses[keyof UndoEmailChangeResponses];
+
+export type VerifyEmailData = {
+    body: EmailVerification;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/email/verify';
+};
+
+export type VerifyEmailErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The change must be confirmed (`confirmation-required`); The CSRF value is missing or wrong (`csrf-failed`); The token cannot be used (`one-time-token-refused`); The password is wrong (`wrong-password`).
+     */
+    403: Problem;
+    /**
+     * The e-mail address belongs to another account (`email-taken`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
 export type VerifyEmailError = VerifyEmailErrors[keyof VerifyEmailErrors];
 
 export type VerifyEmailResponses = {
     /**
-     * The address is proven.
+     * The address is verified.
      */
     204: void;
 };
@@ -1585,6 +1635,55 @@ export type LogoutResponses = {
 
 export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
 
+export type DescribeMailedTokenData = {
+    body: MailedTokenRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/mailed-token';
+};
+
+export type DescribeMailedTokenErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The token cannot be used (`one-time-token-refused`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type DescribeMailedTokenError = DescribeMailedTokenErrors[keyof DescribeMailedTokenErrors];
+
+export type DescribeMailedTokenResponses = {
+    /**
+     * What it is for.
+     */
+    200: MailedToken;
+};
+
+export type DescribeMailedTokenResponse = DescribeMailedTokenResponses[keyof DescribeMailedTokenResponses];
+
 export type ForgotPasswordData = {
     body: EmailRequest;
     path?: never;
@@ -1623,7 +1722,7 @@ export type ForgotPasswordError = ForgotPasswordErrors[keyof ForgotPasswordError
 
 export type ForgotPasswordResponses = {
     /**
-     * If somebody has proven this address, a mail is on its way.
+     * If somebody has verified this address, a mail is on its way.
      */
     202: unknown;
 };
@@ -1727,9 +1826,9 @@ export type ReauthenticateError = ReauthenticateErrors[keyof ReauthenticateError
 
 export type ReauthenticateResponses = {
     /**
-     * A fresh access token.
+     * The session is renewed; the new pair.
      */
-    200: AccessToken;
+    200: TokenPair;
 };
 
 export type ReauthenticateResponse = ReauthenticateResponses[keyof ReauthenticateResponses];
@@ -1743,7 +1842,7 @@ export type RefreshData = {
 
 export type RefreshErrors = {
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The refresh token was used before (`refresh-token-reused`); The session has ended (`session-ended`); The token has expired (`token-expired`).
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The refresh token was used before (`refresh-token-reused`); The session has ended (`session-ended`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
@@ -2048,6 +2147,43 @@ export type ChangeEmailResponses = {
     202: unknown;
 };
 
+export type WithdrawEmailChangeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me/email/pending';
+};
+
+export type WithdrawEmailChangeErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type WithdrawEmailChangeError = WithdrawEmailChangeErrors[keyof WithdrawEmailChangeErrors];
+
+export type WithdrawEmailChangeResponses = {
+    /**
+     * No other address is asked for.
+     */
+    204: void;
+};
+
+export type WithdrawEmailChangeResponse = WithdrawEmailChangeResponses[keyof WithdrawEmailChangeResponses];
+
 export type SendVerificationData = {
     body?: never;
     path?: never;
@@ -2179,9 +2315,9 @@ export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordError
 
 export type ChangePasswordResponses = {
     /**
-     * The password has been changed.
+     * The password has been changed; the new pair.
      */
-    204: void;
+    200: TokenPair;
 };
 
 export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];

@@ -1,6 +1,5 @@
 """Contains all the data models used in inputs/outputs"""
 
-from .access_token import AccessToken
 from .admin_user import AdminUser
 from .alive import Alive
 from .config import Config
@@ -14,13 +13,14 @@ from .input_error import InputError
 from .jwk import Jwk
 from .jwks import Jwks
 from .login_request import LoginRequest
+from .mailed_token import MailedToken
+from .mailed_token_request import MailedTokenRequest
 from .metadata import Metadata
 from .new_user import NewUser
 from .password_change import PasswordChange
 from .password_policy import PasswordPolicy
 from .password_reset import PasswordReset
 from .problem import Problem
-from .problem_checks import ProblemChecks
 from .problem_type import ProblemType
 from .problem_types import ProblemTypes
 from .profile_change import ProfileChange
@@ -41,7 +41,6 @@ from .user_page import UserPage
 from .who_am_i import WhoAmI
 
 __all__ = (
-    "AccessToken",
     "AdminUser",
     "Alive",
     "Config",
@@ -55,13 +54,14 @@ __all__ = (
     "Jwk",
     "Jwks",
     "LoginRequest",
+    "MailedToken",
+    "MailedTokenRequest",
     "Metadata",
     "NewUser",
     "PasswordChange",
     "PasswordPolicy",
     "PasswordReset",
     "Problem",
-    "ProblemChecks",
     "ProblemType",
     "ProblemTypes",
     "ProfileChange",

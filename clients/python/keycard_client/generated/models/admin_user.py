@@ -21,8 +21,9 @@ class AdminUser:
         id (UUID): Never changes.
         username (str): As it was registered.
         display_name (None | str): How they want to be called.
-        email (None | str): Their address, proven or not.
-        email_verified (bool): Whether the address is proven.
+        email (None | str): Their address, verified or not.
+        email_verified (bool): Whether the address is verified.
+        pending_email (None | str): The address that replaces `email` once it is verified; null for none.
         roles (list[str]): The roles they hold, sorted.
         status (str): Whether they can sign in.
         created_at (datetime.datetime): When they registered.
@@ -35,6 +36,7 @@ class AdminUser:
     display_name: None | str
     email: None | str
     email_verified: bool
+    pending_email: None | str
     roles: list[str]
     status: str
     created_at: datetime.datetime
@@ -55,6 +57,9 @@ class AdminUser:
         email = self.email
 
         email_verified = self.email_verified
+
+        pending_email: None | str
+        pending_email = self.pending_email
 
         roles = self.roles
 
@@ -79,6 +84,7 @@ class AdminUser:
                 "display_name": display_name,
                 "email": email,
                 "email_verified": email_verified,
+                "pending_email": pending_email,
                 "roles": roles,
                 "status": status,
                 "created_at": created_at,
@@ -114,6 +120,13 @@ class AdminUser:
 
         email_verified = d.pop("email_verified")
 
+        def _parse_pending_email(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        pending_email = _parse_pending_email(d.pop("pending_email"))
+
         roles = cast(list[str], d.pop("roles"))
 
         status = d.pop("status")
@@ -143,6 +156,7 @@ class AdminUser:
             display_name=display_name,
             email=email,
             email_verified=email_verified,
+            pending_email=pending_email,
             roles=roles,
             status=status,
             created_at=created_at,

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 
+from ..types import UNSET, Unset
+
 T = TypeVar("T", bound="EmailVerification")
 
 
@@ -13,12 +15,16 @@ class EmailVerification:
     """
     Attributes:
         token (str): The token from the mail.
+        password (str | Unset): The password.
     """
 
     token: str
+    password: str | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
         token = self.token
+
+        password = self.password
 
         field_dict: dict[str, Any] = {}
 
@@ -27,6 +33,8 @@ class EmailVerification:
                 "token": token,
             }
         )
+        if password is not UNSET:
+            field_dict["password"] = password
 
         return field_dict
 
@@ -35,8 +43,11 @@ class EmailVerification:
         d = dict(src_dict)
         token = d.pop("token")
 
+        password = d.pop("password", UNSET)
+
         email_verification = cls(
             token=token,
+            password=password,
         )
 
         return email_verification

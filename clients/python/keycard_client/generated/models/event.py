@@ -15,7 +15,7 @@ class Event:
     """
     Attributes:
         id (UUID): Never changes.
-        type_ (str): What happened.
+        type_ (str): What happened: a value of the parameter `type` of `list_events`; more may come.
         created_at (datetime.datetime): When.
         user_id (None | UUID): Whose account; null where no account was meant that exists.
         actor_id (None | UUID): Who did it; null for the command line and where nobody was signed in.

@@ -14,7 +14,7 @@ T = TypeVar("T", bound="LoginRequest")
 class LoginRequest:
     """
     Attributes:
-        username (str): The username, or a proven e-mail address.
+        username (str): The username, or a verified e-mail address.
         password (str): The password.
         delivery (str | Unset): `body`: both tokens in the answer. `hybrid`: the refresh token in an HttpOnly cookie.
             `cookie`: both in HttpOnly cookies. Default: 'body'.

@@ -9,7 +9,6 @@ from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.input_error import InputError
-    from ..models.problem_checks import ProblemChecks
 
 
 T = TypeVar("T", bound="Problem")
@@ -26,7 +25,6 @@ class Problem:
         detail (str): This occurrence, for a person.
         request_id (str): Under which the operator finds it in the log.
         errors (list[InputError] | Unset): Faults of the input.
-        checks (ProblemChecks | Unset): With `not-ready`: what is well and what is not.
     """
 
     type_: str
@@ -35,7 +33,6 @@ class Problem:
     detail: str
     request_id: str
     errors: list[InputError] | Unset = UNSET
-    checks: ProblemChecks | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
         type_ = self.type_
@@ -55,10 +52,6 @@ class Problem:
                 errors_item = errors_item_data.to_dict()
                 errors.append(errors_item)
 
-        checks: dict[str, Any] | Unset = UNSET
-        if not isinstance(self.checks, Unset):
-            checks = self.checks.to_dict()
-
         field_dict: dict[str, Any] = {}
 
         field_dict.update(
@@ -72,15 +65,12 @@ class Problem:
         )
         if errors is not UNSET:
             field_dict["errors"] = errors
-        if checks is not UNSET:
-            field_dict["checks"] = checks
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.input_error import InputError  # noqa: PLC0415
-        from ..models.problem_checks import ProblemChecks  # noqa: PLC0415
 
         d = dict(src_dict)
         type_ = d.pop("type")
@@ -102,13 +92,6 @@ class Problem:
 
                 errors.append(errors_item)
 
-        _checks = d.pop("checks", UNSET)
-        checks: ProblemChecks | Unset
-        if isinstance(_checks, Unset):
-            checks = UNSET
-        else:
-            checks = ProblemChecks.from_dict(_checks)
-
         problem = cls(
             type_=type_,
             title=title,
@@ -116,7 +99,6 @@ class Problem:
             detail=detail,
             request_id=request_id,
             errors=errors,
-            checks=checks,
         )
 
         return problem

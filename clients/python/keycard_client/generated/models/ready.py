@@ -13,33 +13,18 @@ class Ready:
     """
     Attributes:
         status (str): Always `ready`.
-        database (str): The database answers.
-        migrations (str): The schema is this version's.
-        redis (str): `off`: not configured. `away`: configured not to be required, and away.
     """
 
     status: str
-    database: str
-    migrations: str
-    redis: str
 
     def to_dict(self) -> dict[str, Any]:
         status = self.status
-
-        database = self.database
-
-        migrations = self.migrations
-
-        redis = self.redis
 
         field_dict: dict[str, Any] = {}
 
         field_dict.update(
             {
                 "status": status,
-                "database": database,
-                "migrations": migrations,
-                "redis": redis,
             }
         )
 
@@ -50,17 +35,8 @@ class Ready:
         d = dict(src_dict)
         status = d.pop("status")
 
-        database = d.pop("database")
-
-        migrations = d.pop("migrations")
-
-        redis = d.pop("redis")
-
         ready = cls(
             status=status,
-            database=database,
-            migrations=migrations,
-            redis=redis,
         )
 
         return ready

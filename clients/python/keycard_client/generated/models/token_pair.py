@@ -17,39 +17,39 @@ class TokenPair:
     Attributes:
         token_type (str): How to present it.
         expires_in (int): Life of the access token in seconds, from its issue.
+        refresh_expires_in (int): Life of the refresh token in seconds, from its issue.
         session_id (UUID): The session, as in the list of sessions.
         delivery (str): How this session's tokens travel.
-        refresh_expires_in (int): Life of the refresh token in seconds, from its issue.
         access_token (str | Unset): The access token; absent with delivery `cookie`.
-        csrf_token (str | Unset): The value for the X-CSRF-TOKEN header; absent with delivery `body`.
         refresh_token (str | Unset): The refresh token; only with delivery `body`.
+        csrf_token (str | Unset): The value for the X-CSRF-TOKEN header; absent with delivery `body`.
     """
 
     token_type: str
     expires_in: int
+    refresh_expires_in: int
     session_id: UUID
     delivery: str
-    refresh_expires_in: int
     access_token: str | Unset = UNSET
-    csrf_token: str | Unset = UNSET
     refresh_token: str | Unset = UNSET
+    csrf_token: str | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
         token_type = self.token_type
 
         expires_in = self.expires_in
 
+        refresh_expires_in = self.refresh_expires_in
+
         session_id = str(self.session_id)
 
         delivery = self.delivery
 
-        refresh_expires_in = self.refresh_expires_in
-
         access_token = self.access_token
 
-        csrf_token = self.csrf_token
-
         refresh_token = self.refresh_token
+
+        csrf_token = self.csrf_token
 
         field_dict: dict[str, Any] = {}
 
@@ -57,17 +57,17 @@ class TokenPair:
             {
                 "token_type": token_type,
                 "expires_in": expires_in,
+                "refresh_expires_in": refresh_expires_in,
                 "session_id": session_id,
                 "delivery": delivery,
-                "refresh_expires_in": refresh_expires_in,
             }
         )
         if access_token is not UNSET:
             field_dict["access_token"] = access_token
-        if csrf_token is not UNSET:
-            field_dict["csrf_token"] = csrf_token
         if refresh_token is not UNSET:
             field_dict["refresh_token"] = refresh_token
+        if csrf_token is not UNSET:
+            field_dict["csrf_token"] = csrf_token
 
         return field_dict
 
@@ -78,27 +78,27 @@ class TokenPair:
 
         expires_in = d.pop("expires_in")
 
+        refresh_expires_in = d.pop("refresh_expires_in")
+
         session_id = UUID(d.pop("session_id"))
 
         delivery = d.pop("delivery")
 
-        refresh_expires_in = d.pop("refresh_expires_in")
-
         access_token = d.pop("access_token", UNSET)
 
-        csrf_token = d.pop("csrf_token", UNSET)
-
         refresh_token = d.pop("refresh_token", UNSET)
+
+        csrf_token = d.pop("csrf_token", UNSET)
 
         token_pair = cls(
             token_type=token_type,
             expires_in=expires_in,
+            refresh_expires_in=refresh_expires_in,
             session_id=session_id,
             delivery=delivery,
-            refresh_expires_in=refresh_expires_in,
             access_token=access_token,
-            csrf_token=csrf_token,
             refresh_token=refresh_token,
+            csrf_token=csrf_token,
         )
 
         return token_pair

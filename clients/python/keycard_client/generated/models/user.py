@@ -17,8 +17,9 @@ class User:
         id (UUID): Never changes.
         username (str): As it was registered.
         display_name (None | str): How they want to be called.
-        email (None | str): Their address, proven or not.
-        email_verified (bool): Whether the address is proven.
+        email (None | str): Their address, verified or not.
+        email_verified (bool): Whether the address is verified.
+        pending_email (None | str): The address that replaces `email` once it is verified; null for none.
         roles (list[str]): The roles they hold, sorted.
         status (str): Whether they can sign in.
         created_at (datetime.datetime): When they registered.
@@ -30,6 +31,7 @@ class User:
     display_name: None | str
     email: None | str
     email_verified: bool
+    pending_email: None | str
     roles: list[str]
     status: str
     created_at: datetime.datetime
@@ -48,6 +50,9 @@ class User:
 
         email_verified = self.email_verified
 
+        pending_email: None | str
+        pending_email = self.pending_email
+
         roles = self.roles
 
         status = self.status
@@ -65,6 +70,7 @@ class User:
                 "display_name": display_name,
                 "email": email,
                 "email_verified": email_verified,
+                "pending_email": pending_email,
                 "roles": roles,
                 "status": status,
                 "created_at": created_at,
@@ -97,6 +103,13 @@ class User:
 
         email_verified = d.pop("email_verified")
 
+        def _parse_pending_email(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        pending_email = _parse_pending_email(d.pop("pending_email"))
+
         roles = cast(list[str], d.pop("roles"))
 
         status = d.pop("status")
@@ -111,6 +124,7 @@ class User:
             display_name=display_name,
             email=email,
             email_verified=email_verified,
+            pending_email=pending_email,
             roles=roles,
             status=status,
             created_at=created_at,

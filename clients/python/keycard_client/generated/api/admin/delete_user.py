@@ -58,7 +58,8 @@ def sync_detailed(
     """Delete a user
 
      At once and for good, as `delete_me` does it. Administrators delete their own account with
-    `delete_me`.
+    `delete_me`, and nobody who has
+    a role that they lack.
 
     Args:
         user_id (UUID):
@@ -93,7 +94,8 @@ async def asyncio_detailed(
     """Delete a user
 
      At once and for good, as `delete_me` does it. Administrators delete their own account with
-    `delete_me`.
+    `delete_me`, and nobody who has
+    a role that they lack.
 
     Args:
         user_id (UUID):

@@ -65,7 +65,8 @@ def sync_detailed(
 
      Effective at once: access tokens with the old roles stop working at the next request, and refreshing
     gives the new ones.
-    Nobody can give a role that they do not hold, or give up being an administrator themselves.
+    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
+    The user gets a mail.
 
     Args:
         user_id (UUID):
@@ -101,7 +102,8 @@ def sync(
 
      Effective at once: access tokens with the old roles stop working at the next request, and refreshing
     gives the new ones.
-    Nobody can give a role that they do not hold, or give up being an administrator themselves.
+    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
+    The user gets a mail.
 
     Args:
         user_id (UUID):
@@ -132,7 +134,8 @@ async def asyncio_detailed(
 
      Effective at once: access tokens with the old roles stop working at the next request, and refreshing
     gives the new ones.
-    Nobody can give a role that they do not hold, or give up being an administrator themselves.
+    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
+    The user gets a mail.
 
     Args:
         user_id (UUID):
@@ -166,7 +169,8 @@ async def asyncio(
 
      Effective at once: access tokens with the old roles stop working at the next request, and refreshing
     gives the new ones.
-    Nobody can give a role that they do not hold, or give up being an administrator themselves.
+    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
+    The user gets a mail.
 
     Args:
         user_id (UUID):

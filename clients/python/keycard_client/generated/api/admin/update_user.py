@@ -68,8 +68,10 @@ def sync_detailed(
     """Change a user
 
      Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends. Nobody can
-    suspend themselves, or the last administrator.
+    session ends, and what
+    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
+    themselves or the last
+    administrator, or suspend or change the address of somebody who has a role that they lack.
 
     Args:
         user_id (UUID):
@@ -107,8 +109,10 @@ def sync(
     """Change a user
 
      Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends. Nobody can
-    suspend themselves, or the last administrator.
+    session ends, and what
+    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
+    themselves or the last
+    administrator, or suspend or change the address of somebody who has a role that they lack.
 
     Args:
         user_id (UUID):
@@ -141,8 +145,10 @@ async def asyncio_detailed(
     """Change a user
 
      Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends. Nobody can
-    suspend themselves, or the last administrator.
+    session ends, and what
+    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
+    themselves or the last
+    administrator, or suspend or change the address of somebody who has a role that they lack.
 
     Args:
         user_id (UUID):
@@ -178,8 +184,10 @@ async def asyncio(
     """Change a user
 
      Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends. Nobody can
-    suspend themselves, or the last administrator.
+    session ends, and what
+    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
+    themselves or the last
+    administrator, or suspend or change the address of somebody who has a role that they lack.
 
     Args:
         user_id (UUID):

@@ -61,6 +61,7 @@ def sync_detailed(
     and the same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
+    A session whose cookie comes along ends: the browser signs in anew.
 
     Args:
         body (LoginRequest):
@@ -95,6 +96,7 @@ def sync(
     and the same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
+    A session whose cookie comes along ends: the browser signs in anew.
 
     Args:
         body (LoginRequest):
@@ -124,6 +126,7 @@ async def asyncio_detailed(
     and the same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
+    A session whose cookie comes along ends: the browser signs in anew.
 
     Args:
         body (LoginRequest):
@@ -156,6 +159,7 @@ async def asyncio(
     and the same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
+    A session whose cookie comes along ends: the browser signs in anew.
 
     Args:
         body (LoginRequest):

@@ -5,8 +5,8 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.access_token import AccessToken
 from ...models.reauthenticate_request import ReauthenticateRequest
+from ...models.token_pair import TokenPair
 from ...types import Response
 
 
@@ -29,9 +29,9 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> AccessToken | None:
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> TokenPair | None:
     if response.status_code == 200:
-        response_200 = AccessToken.from_dict(response.json())
+        response_200 = TokenPair.from_dict(response.json())
 
         return response_200
 
@@ -41,7 +41,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[AccessToken]:
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[TokenPair]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -54,10 +54,12 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: ReauthenticateRequest,
-) -> Response[AccessToken]:
+) -> Response[TokenPair]:
     """Give the password again
 
-     Returns an access token of the same session that counts as fresh, for operations that demand one.
+     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
+    and every token that
+    the session had before is dead. Keep both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -67,7 +69,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[AccessToken]
+        Response[TokenPair]
     """
 
     kwargs = _get_kwargs(
@@ -85,10 +87,12 @@ def sync(
     *,
     client: AuthenticatedClient,
     body: ReauthenticateRequest,
-) -> AccessToken | None:
+) -> TokenPair | None:
     """Give the password again
 
-     Returns an access token of the same session that counts as fresh, for operations that demand one.
+     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
+    and every token that
+    the session had before is dead. Keep both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -98,7 +102,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        AccessToken
+        TokenPair
     """
 
     return sync_detailed(
@@ -111,10 +115,12 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
     body: ReauthenticateRequest,
-) -> Response[AccessToken]:
+) -> Response[TokenPair]:
     """Give the password again
 
-     Returns an access token of the same session that counts as fresh, for operations that demand one.
+     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
+    and every token that
+    the session had before is dead. Keep both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -124,7 +130,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[AccessToken]
+        Response[TokenPair]
     """
 
     kwargs = _get_kwargs(
@@ -140,10 +146,12 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
     body: ReauthenticateRequest,
-) -> AccessToken | None:
+) -> TokenPair | None:
     """Give the password again
 
-     Returns an access token of the same session that counts as fresh, for operations that demand one.
+     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
+    and every token that
+    the session had before is dead. Keep both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -153,7 +161,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        AccessToken
+        TokenPair
     """
 
     return (

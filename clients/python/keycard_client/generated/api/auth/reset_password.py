@@ -54,9 +54,10 @@ def sync_detailed(
 ) -> Response[Any]:
     """Reset a forgotten password
 
-     Uses up the token that was mailed to the proven address. Every session ends, and nobody is signed in
-    by this: sign in with
-    the new password.
+     Uses up the token that was mailed to the verified address. Every session ends, everything that waits
+    in the account is
+    withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new
+    password.
 
     Args:
         body (PasswordReset):
@@ -87,9 +88,10 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Reset a forgotten password
 
-     Uses up the token that was mailed to the proven address. Every session ends, and nobody is signed in
-    by this: sign in with
-    the new password.
+     Uses up the token that was mailed to the verified address. Every session ends, everything that waits
+    in the account is
+    withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new
+    password.
 
     Args:
         body (PasswordReset):

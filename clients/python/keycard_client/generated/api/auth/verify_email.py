@@ -49,14 +49,15 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
 def sync_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: EmailVerification,
 ) -> Response[Any]:
-    """Prove an e-mail address
+    """Verify an e-mail address
 
-     Uses up the token that was mailed to it. From then on the address belongs to the account: it can
-    sign in with it, and
-    reset its password through it.
+     Uses up the token that was mailed to it. From then on the address belongs to the account, which can
+    sign in with it and
+    reset its password through it. A change of address is finished by the session that asked for it, or
+    with the password.
 
     Args:
         body (EmailVerification):
@@ -82,14 +83,15 @@ def sync_detailed(
 
 async def asyncio_detailed(
     *,
-    client: AuthenticatedClient | Client,
+    client: AuthenticatedClient,
     body: EmailVerification,
 ) -> Response[Any]:
-    """Prove an e-mail address
+    """Verify an e-mail address
 
-     Uses up the token that was mailed to it. From then on the address belongs to the account: it can
-    sign in with it, and
-    reset its password through it.
+     Uses up the token that was mailed to it. From then on the address belongs to the account, which can
+    sign in with it and
+    reset its password through it. A change of address is finished by the session that asked for it, or
+    with the password.
 
     Args:
         body (EmailVerification):

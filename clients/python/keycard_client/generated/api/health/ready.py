@@ -46,7 +46,8 @@ def sync_detailed(
 ) -> Response[Ready]:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured.
+     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
+    no, without a reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -71,7 +72,8 @@ def sync(
 ) -> Ready | None:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured.
+     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
+    no, without a reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -92,7 +94,8 @@ async def asyncio_detailed(
 ) -> Response[Ready]:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured.
+     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
+    no, without a reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,7 +118,8 @@ async def asyncio(
 ) -> Ready | None:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured.
+     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
+    no, without a reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

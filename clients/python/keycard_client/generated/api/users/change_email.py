@@ -54,8 +54,10 @@ def sync_detailed(
 ) -> Response[Any]:
     """Change your e-mail address
 
-     Takes effect when the new address is proven with the token that is mailed there; the old one gets a
-    notice at once.
+     Takes effect when the new address is verified with the token that is mailed there, by this session
+    or with the password.
+    The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows
+    what is asked for.
 
     Args:
         body (EmailRequest):
@@ -86,8 +88,10 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Change your e-mail address
 
-     Takes effect when the new address is proven with the token that is mailed there; the old one gets a
-    notice at once.
+     Takes effect when the new address is verified with the token that is mailed there, by this session
+    or with the password.
+    The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows
+    what is asked for.
 
     Args:
         body (EmailRequest):

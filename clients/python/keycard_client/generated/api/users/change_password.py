@@ -6,6 +6,7 @@ import httpx
 from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.password_change import PasswordChange
+from ...models.token_pair import TokenPair
 from ...types import Response
 
 
@@ -28,9 +29,11 @@ def _get_kwargs(
     return _kwargs
 
 
-def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any | None:
-    if response.status_code == 204:
-        return None
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> TokenPair | None:
+    if response.status_code == 200:
+        response_200 = TokenPair.from_dict(response.json())
+
+        return response_200
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -38,7 +41,7 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
         return None
 
 
-def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Any]:
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[TokenPair]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -51,10 +54,12 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
     body: PasswordChange,
-) -> Response[Any]:
+) -> Response[TokenPair]:
     """Change your password
 
-     Every other session ends at once; the one of this request stays.
+     Renews this session: use the pair in the answer, every token from before is dead. Every other
+    session ends, and everything
+    that waits in the account is withdrawn (mailed tokens, a pending address).
 
     Args:
         body (PasswordChange):
@@ -64,7 +69,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any]
+        Response[TokenPair]
     """
 
     kwargs = _get_kwargs(
@@ -78,14 +83,16 @@ def sync_detailed(
     return _build_response(client=client, response=response)
 
 
-async def asyncio_detailed(
+def sync(
     *,
     client: AuthenticatedClient,
     body: PasswordChange,
-) -> Response[Any]:
+) -> TokenPair | None:
     """Change your password
 
-     Every other session ends at once; the one of this request stays.
+     Renews this session: use the pair in the answer, every token from before is dead. Every other
+    session ends, and everything
+    that waits in the account is withdrawn (mailed tokens, a pending address).
 
     Args:
         body (PasswordChange):
@@ -95,7 +102,35 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[Any]
+        TokenPair
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: PasswordChange,
+) -> Response[TokenPair]:
+    """Change your password
+
+     Renews this session: use the pair in the answer, every token from before is dead. Every other
+    session ends, and everything
+    that waits in the account is withdrawn (mailed tokens, a pending address).
+
+    Args:
+        body (PasswordChange):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[TokenPair]
     """
 
     kwargs = _get_kwargs(
@@ -105,3 +140,33 @@ async def asyncio_detailed(
     response = await client.get_async_httpx_client().request(**kwargs)
 
     return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    body: PasswordChange,
+) -> TokenPair | None:
+    """Change your password
+
+     Renews this session: use the pair in the answer, every token from before is dead. Every other
+    session ends, and everything
+    that waits in the account is withdrawn (mailed tokens, a pending address).
+
+    Args:
+        body (PasswordChange):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        TokenPair
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+        )
+    ).parsed

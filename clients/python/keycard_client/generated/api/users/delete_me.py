@@ -43,9 +43,10 @@ def sync_detailed(
 ) -> Response[Any]:
     """Delete your account
 
-     At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the
-    bare id, and nobody
-    can register your username again.
+     At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened
+    under the bare id, and for
+    30 days (unless configured otherwise) from where. Nobody can register your username again. A mail
+    confirms the deletion.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -70,9 +71,10 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Delete your account
 
-     At once and for good: sessions, profile, addresses and roles. The log keeps what happened under the
-    bare id, and nobody
-    can register your username again.
+     At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened
+    under the bare id, and for
+    30 days (unless configured otherwise) from where. Nobody can register your username again. A mail
+    confirms the deletion.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

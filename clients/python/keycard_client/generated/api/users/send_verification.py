@@ -41,9 +41,9 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Any]:
-    """Mail a new token that proves your address
+    """Mail a new token that verifies your address
 
-     To the address that waits for its proof.
+     To the address that waits for its verification. Tokens from earlier mails are dead.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -66,9 +66,9 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Any]:
-    """Mail a new token that proves your address
+    """Mail a new token that verifies your address
 
-     To the address that waits for its proof.
+     To the address that waits for its verification. Tokens from earlier mails are dead.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
