@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, with_appcontext
-from flask_migrate.cli import db as db_cli
+from flask_migrate.cli import db as all_db_commands
 
 from . import access, admin, keys, openapi, outbox, sessions
 from .accounts import register
@@ -25,8 +26,10 @@ from .problems import Problem
 from .serving import serve
 from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
+from .source import checkout
 
-DOCUMENT = Path(__file__).parent.parent / "openapi"
+# They write into the folder of Keycard's own migrations.
+DB_COMMANDS_OF_A_CHECKOUT = {"init", "migrate", "revision", "merge", "edit"}
 
 users_cli = AppGroup("users", help="People.")
 users_cli.add_command(import_users_command)
@@ -38,9 +41,17 @@ def _create_app() -> Flask:
         app = create_app()
     except ConfigurationError as error:
         raise SystemExit(f"Keycard cannot start:\n{error}") from None
-    for command in (db_cli, users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
+    for command in (_db_cli(), users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
         app.cli.add_command(command)  # replaces smorest's own `openapi`
     return app
+
+
+def _db_cli() -> click.Group:
+    """Flask-Migrate's commands. An installed package has none that would write into it."""
+    found: click.Group = copy(all_db_commands)
+    if not checkout():
+        found.commands = {name: each for name, each in found.commands.items() if name not in DB_COMMANDS_OF_A_CHECKOUT}
+    return found
 
 
 @click.group(cls=FlaskGroup, create_app=_create_app, add_version_option=False, load_dotenv=False)
@@ -107,8 +118,20 @@ def _sentence(problem: Problem) -> str:
     return " ".join([str(problem.description), *(fault["detail"] for fault in problem.errors)])
 
 
+def _document_folder(_context: click.Context, _parameter: click.Parameter, named: Path | None) -> Path:
+    """The folder that is named, or that of the checkout."""
+    if named:
+        return named
+    if found := checkout():
+        return found / "openapi"
+    raise click.UsageError("Name the FOLDER of the document: this is an installed package, and only a checkout has one.")
+
+
+document_folder = click.argument("folder", type=click.Path(path_type=Path), required=False, callback=_document_folder)
+
+
 @openapi_cli.command("write")
-@click.argument("folder", type=click.Path(path_type=Path), default=DOCUMENT)
+@document_folder
 def write_document(folder: Path) -> None:
     """Write openapi.json, openapi.yaml, and openapi-3.0.json for older generators."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +141,7 @@ def write_document(folder: Path) -> None:
 
 
 @openapi_cli.command("check")
-@click.argument("folder", type=click.Path(path_type=Path), default=DOCUMENT)
+@document_folder
 def check_document(folder: Path) -> None:
     """Fail if the files are not what `write` would write."""
     stale = [
