@@ -81,12 +81,12 @@ def test_the_image_gets_no_secret_of_the_folder() -> None:
     lines = [each for each in (ROOT / ".dockerignore").read_text().splitlines() if not each.startswith("#")]
     assert lines[0] == "*"
     assert {each for each in lines if each.startswith("!")} == {
-        "!pyproject.toml", "!README.md", "!LICENSE", "!api", "!deploy/*.sh",
+        "!pyproject.toml", "!README.md", "!LICENSE", "!requirements.lock", "!api", "!deploy/*.sh", "!deploy/build.lock",
     }  # fmt: skip
 
 
 def test_the_versions_of_the_images_are_pinned(compose: Any) -> None:
-    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    bases = re.findall(r"^FROM (\S+:\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     images = {each["image"] for each in compose["services"].values()} - {"keycard:local"}
     assert len(set(bases)) == 1
     assert all(re.search(r":v?\d+\.\d+", each) for each in {*bases, *images})
