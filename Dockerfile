@@ -1,9 +1,12 @@
-# syntax=docker/dockerfile:1
 # The image of Keycard: docker build -t keycard .
 #
 # It runs as user 10001, writes nothing outside /tmp, and listens on 8000. Settings are environment variables (README, "Settings").
+# deploy/pin-images.sh adds a digest to the tag of the base; `tox run -e lock` renews the two lock files.
 
-FROM python:3.13.14-slim-trixie AS build
+FROM python:3.13.14-slim-trixie AS base
+
+
+FROM base AS build
 
 # A compiler, for the second build of argon2. It stays in this stage. (Its version is the distribution's.)
 # hadolint ignore=DL3008
@@ -12,27 +15,29 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /src
-RUN python -m venv /opt/keycard
-ENV PATH=/opt/keycard/bin:$PATH \
-    PIP_NO_CACHE_DIR=1 \
-    PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
 
-# What changes rarely comes first, so that a change of the code does not install every dependency anew. A version is all that setuptools
-# needs of the code to tell them.
+# Every file that pip downloads has one of the hashes in the lock files. What builds is installed into this stage's own Python; what runs
+# is installed into a virtual environment, which is all that the final stage takes.
+COPY requirements.lock ./
+COPY deploy/build.lock deploy/build-argon2.sh deploy/
+RUN pip install --require-hashes --only-binary :all: -r deploy/build.lock \
+    && python -m venv --without-pip /opt/keycard \
+    && pip --python /opt/keycard/bin/python install --require-hashes --only-binary :all: -r requirements.lock
+RUN deploy/build-argon2.sh requirements.lock /opt/keycard-avx2
+
+# The code comes last, so that a change of it does not install everything anew. Compiled here, because the final file system may be
+# read-only.
 COPY pyproject.toml README.md LICENSE ./
-COPY api/version.py api/__init__.py api/
-RUN pip install .
-COPY deploy/build-argon2.sh deploy/
-RUN deploy/build-argon2.sh /opt/keycard-avx2 python
-
 COPY api api
-# --no-deps: they are there. Compiled here, because the final file system may be read-only.
-RUN pip install --no-deps --force-reinstall . \
-    && pip uninstall -y pip \
-    && python -m compileall -q /opt/keycard/lib /opt/keycard-avx2
+RUN pip wheel --no-index --no-build-isolation --no-deps --wheel-dir dist . \
+    && pip --python /opt/keycard/bin/python install --no-index --no-deps dist/*.whl \
+    && /opt/keycard/bin/python -m compileall -q /opt/keycard/lib /opt/keycard-avx2
 
 
-FROM python:3.13.14-slim-trixie
+FROM base
 
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot).
 RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin keycard

@@ -3,12 +3,13 @@
 import signal
 import sys
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, FlaskGroup, with_appcontext
-from flask_migrate.cli import db as db_cli
+from flask_migrate.cli import db as all_db_commands
 
 from . import access, admin, keys, openapi, outbox
 from .accounts import register, revoke_everything
@@ -28,8 +29,10 @@ from .problems import Problem
 from .serving import serve
 from .sessions.purge import purge_sessions
 from .sessions.throttle import purge_failures
+from .source import checkout
 
-DOCUMENT = Path(__file__).parent.parent / "openapi"
+# They write into the folder of Keycard's own migrations.
+DB_COMMANDS_OF_A_CHECKOUT = {"init", "migrate", "revision", "merge", "edit"}
 
 users_cli = AppGroup("users", help="People.")
 users_cli.add_command(import_users_command)
@@ -41,9 +44,17 @@ def _create_app() -> Flask:
         app = create_app()
     except ConfigurationError as error:
         raise SystemExit(f"Keycard cannot start:\n{error}") from None
-    for command in (db_cli, users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
+    for command in (_db_cli(), users_cli, keys_cli, mail_cli, openapi_cli, serve, doctor, purge):
         app.cli.add_command(command)  # replaces smorest's own `openapi`
     return app
+
+
+def _db_cli() -> click.Group:
+    """Flask-Migrate's commands. An installed package has none that would write into it."""
+    found: click.Group = copy(all_db_commands)
+    if not checkout():
+        found.commands = {name: each for name, each in found.commands.items() if name not in DB_COMMANDS_OF_A_CHECKOUT}
+    return found
 
 
 @click.group(cls=FlaskGroup, create_app=_create_app, add_version_option=False, load_dotenv=False)
@@ -121,8 +132,20 @@ def work() -> None:
         outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 
 
+def _document_folder(_context: click.Context, _parameter: click.Parameter, named: Path | None) -> Path:
+    """The folder that is named, or that of the checkout."""
+    if named:
+        return named
+    if found := checkout():
+        return found / "openapi"
+    raise click.UsageError("Name the FOLDER of the document: this is an installed package, and only a checkout has one.")
+
+
+document_folder = click.argument("folder", type=click.Path(path_type=Path), required=False, callback=_document_folder)
+
+
 @openapi_cli.command("write")
-@click.argument("folder", type=click.Path(path_type=Path), default=DOCUMENT)
+@document_folder
 def write_document(folder: Path) -> None:
     """Write openapi.json, openapi.yaml, and openapi-3.0.json for older generators."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +155,7 @@ def write_document(folder: Path) -> None:
 
 
 @openapi_cli.command("check")
-@click.argument("folder", type=click.Path(path_type=Path), default=DOCUMENT)
+@document_folder
 def check_document(folder: Path) -> None:
     """Fail if the files are not what `write` would write."""
     stale = [

@@ -18,7 +18,7 @@ import redis
 import time_machine
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from api import clock as api_clock
 from api import create_app, keys
@@ -85,24 +85,34 @@ def redis_url() -> str:
 
 @pytest.fixture(scope="session")
 def new_postgresql() -> Iterator[Callable[[], str]]:
-    """Make empty databases; they are dropped at the end."""
+    """Make empty databases of a role that may do nothing else, as in production; all of it is dropped at the end."""
+    role, password = f"keycard_test_{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
     made: list[str] = []
 
     def make() -> str:
         name = f"keycard_test_{uuid.uuid4().hex[:12]}"
         try:
-            with psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3) as connection:
-                connection.execute(f"CREATE DATABASE {name}")
+            with psycopg.connect(POSTGRESQL, autocommit=True, connect_timeout=3) as administrator:
+                if not made:
+                    administrator.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+                administrator.execute(f"CREATE DATABASE {name} OWNER {role}")
         except psycopg.OperationalError as error:
             missing("PostgreSQL", POSTGRESQL, error)
         made.append(name)
-        return make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
+        url = make_url(POSTGRESQL).set(username=role, password=password, database=name)
+        return url.render_as_string(hide_password=False)
 
     yield make
     if made:
-        with psycopg.connect(POSTGRESQL, autocommit=True) as connection:
+        with psycopg.connect(POSTGRESQL, autocommit=True) as administrator:
             for name in made:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            administrator.execute(f"DROP ROLE {role}")
+
+
+def administrated(url: str | URL) -> str:
+    """A database of a test, as the administrator of the server reaches it: for what Keycard's own role may not do."""
+    return make_url(POSTGRESQL).set(database=make_url(url).database).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

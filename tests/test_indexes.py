@@ -21,7 +21,7 @@ from api.database import db
 from api.sessions.revocation import mirror
 from tests.actors import PASSWORD, Bearer, Browser, new_name
 from tests.benchmarks.filling import GROWING, fill
-from tests.conftest import Stores
+from tests.conftest import Stores, administrated
 from tests.contract.operations import Operation
 from tests.contract.test_security_matrix import ALL
 from tests.observability.marks import Marks, calls, mailed, someone
@@ -57,7 +57,7 @@ def filled(request: pytest.FixtureRequest, store_name: str, mail: MailServer) ->
     with app.app_context(), db.engine.connect() as connection:
         found = connection.execute(text("SELECT password_hash FROM users WHERE username = :name"), {"name": first.name})
         password_hash = found.scalar_one()
-    fill(stores.database_url, PEOPLE, password_hash)
+    fill(administrated(stores.database_url), PEOPLE, password_hash)
     return app
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import BigInteger, String, bindparam, event, func, literal, select, text, type_coerce, update
@@ -18,6 +19,7 @@ from api.prepared import Adding, Change, Prepared
 from api.users import User
 from api.users.models import name_key
 from tests.actors import Bearer, new_name
+from tests.conftest import administrated
 from tests.processes.servers import eventually
 
 BY_NAME = select(User.__table__).where(User.username_key == bindparam("key"))
@@ -243,12 +245,12 @@ def test_a_change_that_a_migration_locks_out_is_tried_again(app: Flask, ada: Bea
                 return change.apply(parameters)
 
         before = fetch_one(text(gave_up)).deadlocks
-        with db.engine.connect() as migration, ThreadPoolExecutor(1) as pool:
-            migration.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # it looks for deadlocks later than the other
-            migration.execute(text("LOCK TABLE user_roles IN ACCESS EXCLUSIVE MODE"))
+        with psycopg.connect(administrated(db.engine.url)) as migration, ThreadPoolExecutor(1) as pool:
+            migration.execute("SET LOCAL deadlock_timeout = '60s'")  # it looks for deadlocks later than the other
+            migration.execute("LOCK TABLE user_roles IN ACCESS EXCLUSIVE MODE")
             done = pool.submit(apply)
             eventually(lambda: fetch_one(text(waits)).number == 1)
-            migration.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
+            migration.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
             migration.rollback()
             assert done.result()
         eventually(lambda: fetch_one(text(gave_up)).deadlocks == before + 1)

@@ -75,8 +75,9 @@ def unlinkable(name: str) -> str:
     return name.replace(".", "[.]")
 
 
-def _verify(template: str, purpose: str, user: User, address: str) -> Message | None:
+def _verify(template: str, purpose: str, user: User, mail: OutgoingEmail) -> Message | None:
     """Ask for the verification of an address; where somebody else has verified it already, tell that owner instead."""
+    address = mail.recipient
     owner_id = users.find_by_proven_email(address)
     if owner_id and owner_id != user.id:
         enqueue("address_in_use", address, user_id=owner_id)
@@ -84,7 +85,7 @@ def _verify(template: str, purpose: str, user: User, address: str) -> Message | 
     if _enough(user, address, "verify_email", "change_email"):
         return None
     lifetime = settings().verification_lifetime
-    token = one_time_tokens.create(purpose, user, address, lifetime=lifetime)
+    token = one_time_tokens.create(purpose, user, mail, address, lifetime=lifetime)
     url = link(settings().verify_email_url, VERIFY_PAGE, token)
     hours = max(1, lifetime // 3600)
     return _write(template, address, username=unlinkable(user.username), link=url, token=token, hours=hours)
@@ -95,7 +96,7 @@ def verify_email(mail: OutgoingEmail) -> Message | None:
     user = _user(mail)
     if user is None or user.email != mail.recipient or user.email_verified_at:
         return None
-    return _verify("verify_email", VERIFY_EMAIL, user, mail.recipient)
+    return _verify("verify_email", VERIFY_EMAIL, user, mail)
 
 
 def change_email(mail: OutgoingEmail) -> Message | None:
@@ -103,7 +104,7 @@ def change_email(mail: OutgoingEmail) -> Message | None:
     user = _user(mail)
     if user is None or user.pending_email != mail.recipient:
         return None
-    return _verify("change_email", CHANGE_EMAIL, user, mail.recipient)
+    return _verify("change_email", CHANGE_EMAIL, user, mail)
 
 
 def address_in_use(mail: OutgoingEmail) -> Message | None:
@@ -124,7 +125,7 @@ def change_email_notice(mail: OutgoingEmail) -> Message | None:
     new = (user.pending_email or user.email) if user else None  # verified already, maybe, when this leaves late
     if user is None or not new or new == mail.recipient:
         return None
-    token = one_time_tokens.create(UNDO_EMAIL, user, mail.recipient, lifetime=UNDO_SECONDS)
+    token = one_time_tokens.create(UNDO_EMAIL, user, mail, mail.recipient, lifetime=UNDO_SECONDS)
     url = link(None, UNDO_PAGE, token)
     values = {"new_address": _masked(new), "link": url, "token": token, "days": UNDO_SECONDS // 86_400}
     return _write("change_email_notice", mail.recipient, username=user.username, **values)
@@ -138,7 +139,7 @@ def reset_password(mail: OutgoingEmail) -> Message | None:
     if _enough(user, user.email, "reset_password"):
         return None
     lifetime = settings().reset_lifetime
-    token = one_time_tokens.create(RESET_PASSWORD, user, user.email, lifetime=lifetime)
+    token = one_time_tokens.create(RESET_PASSWORD, user, mail, user.email, lifetime=lifetime)
     url = link(settings().reset_password_url, RESET_PAGE, token)
     return _write("reset_password", user.email, username=user.username, link=url, token=token, minutes=max(1, lifetime // 60))
 

@@ -15,7 +15,8 @@ VERIFY_EMAIL, CHANGE_EMAIL, RESET_PASSWORD, UNDO_EMAIL = "verify_email", "change
 class OneTimeToken(Base):
     """A secret that was mailed, as its digest. Using it deletes the row, so that of any number of uses one finds it.
 
-    email: the address that the token verifies. recoveries: the owner's, when the token was made.
+    email: the address that the token verifies. recoveries: the owner's, when the token was made. mail_id: of the mail that
+    carries it; a mail that is sent again carries another one.
     """
 
     __tablename__ = "one_time_tokens"
@@ -27,6 +28,7 @@ class OneTimeToken(Base):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     expires_at: Mapped[datetime]
     recoveries: Mapped[int] = mapped_column(server_default="0")
+    mail_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
 
     __table_args__ = (
         Index("ix_one_time_tokens_user_id_purpose", "user_id", "purpose"),

@@ -8,33 +8,31 @@ from sqlalchemy import ColumnElement, Row, delete, or_, select
 
 from .. import clock, opaque
 from ..database import fetch_one, transaction
+from ..outbox import OutgoingEmail
 from ..sessions import throttle
 from ..users import User
 from .errors import OneTimeTokenRefused
 from .models import UNDO_EMAIL, OneTimeToken
 
 
-def create(purpose: str, user: User, email: str, *, lifetime: int) -> str:
-    """Make a token and return it; only its digest is kept. It kills the older ones of its purpose. lifetime: seconds.
+def create(purpose: str, user: User, mail: OutgoingEmail, email: str, *, lifetime: int) -> str:
+    """Make a token for a mail and return it; only its digest is kept. It kills those of older mails. lifetime: seconds.
 
-    Older tokens that undo a change of address stay: each belongs to another address.
+    A mail that is sent again may have arrived before, so its older tokens stay. So do those that undo a change of address: each
+    belongs to another address.
     """
     token = opaque.create()
     expires_at = clock.now() + timedelta(seconds=lifetime)
+    made_for = {"user_id": user.id, "recoveries": user.recoveries, "mail_id": mail.id, "email": email}
     with transaction() as session:
         if purpose != UNDO_EMAIL:
-            void(user.id, purpose)
-        session.add(
-            OneTimeToken(
-                digest=opaque.digest(token),
-                purpose=purpose,
-                user_id=user.id,
-                email=email,
-                expires_at=expires_at,
-                recoveries=user.recoveries,
-            )
-        )
+            session.execute(delete(OneTimeToken).where(*_of(user.id, purpose), OneTimeToken.mail_id.is_distinct_from(mail.id)))
+        session.add(OneTimeToken(digest=opaque.digest(token), purpose=purpose, expires_at=expires_at, **made_for))
     return token
+
+
+def _of(user_id: uuid.UUID, *purposes: str) -> tuple[ColumnElement[bool], ...]:
+    return OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(purposes)
 
 
 def look_at(token: str, *purposes: str) -> Row[Any]:
@@ -54,21 +52,21 @@ def look_at(token: str, *purposes: str) -> Row[Any]:
 def use(token: str, *purposes: str) -> OneTimeToken:
     """Use a token up, in the caller's transaction: of any number of simultaneous uses one succeeds.
 
-    Every token of the same person and purpose that is not older dies with it. Raises OneTimeTokenRefused.
+    Every token of the same person and purpose dies with it, but for those of older mails. Raises OneTimeTokenRefused.
     """
     with transaction() as session:
         used = session.scalars(delete(OneTimeToken).where(*_usable(token, purposes)).returning(OneTimeToken)).one_or_none()
         if used is None:
             raise OneTimeTokenRefused
-        same = (OneTimeToken.user_id == used.user_id, OneTimeToken.purpose == used.purpose)
-        session.execute(delete(OneTimeToken).where(*same, OneTimeToken.created_at >= used.created_at))
+        not_older = or_(OneTimeToken.created_at >= used.created_at, OneTimeToken.mail_id == used.mail_id)
+        session.execute(delete(OneTimeToken).where(*_of(used.user_id, used.purpose), not_older))
     return used
 
 
 def void(user_id: uuid.UUID, *purposes: str) -> None:
     """Kill the tokens of a person."""
     with transaction() as session:
-        session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id, OneTimeToken.purpose.in_(purposes)))
+        session.execute(delete(OneTimeToken).where(*_of(user_id, *purposes)))
 
 
 def void_all(user_id: uuid.UUID) -> None:

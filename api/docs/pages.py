@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..config import Settings, settings
 from ..openapi import served_json, served_yaml
+from ..source import checkout
 from ..version import __version__
 from . import demo
 
@@ -22,7 +23,6 @@ CSP = (
 )
 DAY = 86_400
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
 
 # The look of every page, also of those that stay when the documentation is switched off.
 look = Blueprint("look", __name__, template_folder="templates")
@@ -95,8 +95,8 @@ def html(template: str, **values: object) -> Response:
 
 def _readme() -> str:
     """The README of the checkout, or the one that the package was built with: at hand wherever Keycard is installed."""
-    if README.is_file():
-        return README.read_text(encoding="utf-8")
+    if found := checkout():
+        return (found / "README.md").read_text(encoding="utf-8")
     try:
         described = metadata("keycard")
     except PackageNotFoundError:

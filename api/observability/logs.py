@@ -7,10 +7,8 @@ lines of requests skip `logging`, because there is one of them in every request.
 import json
 import logging
 import os
-import traceback
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
-from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -18,6 +16,7 @@ from flask import g, has_request_context
 
 from ..config import Settings
 from ..problems import request_id
+from ..source import frames
 from .lean import structlog
 
 STANDARD_ERROR = 2
@@ -165,11 +164,6 @@ def _kind(error: BaseException) -> str:
 
 def _frames(error: BaseException) -> list[str]:
     """Where it happened: the frames of code that is not a library's, and the last one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    shown = [each for each in frames if "site-packages" not in each.filename or each is frames[-1]]
-    return [f"{_short(each.filename)}:{each.lineno} {each.name}" for each in shown[-20:]]
-
-
-def _short(file: str) -> str:
-    parts = file.split("/")
-    return "/".join(reversed([*takewhile(lambda part: part != "site-packages", reversed(parts[-3:]))]))
+    found = frames(error)
+    shown = [each for each in found if each.is_ours or each is found[-1]]
+    return [f"{each.place} {each.function}" for each in shown[-20:]]

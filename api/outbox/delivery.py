@@ -2,7 +2,6 @@
 
 import logging
 import smtplib
-import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from .. import clock
 from ..config import settings
 from ..database import fetch_all, transaction
+from ..source import frames
 from .message import Composer, Message
 from .models import DEAD, DROPPED, PENDING, SENT, OutgoingEmail
 from .queue import sent_since
@@ -140,5 +140,5 @@ def _name(error: Exception) -> str:
         return f"{name} {error.smtp_code}"
     if isinstance(error, OSError):
         return name
-    last = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename][-1]
-    return f"{name} at {last.filename.rpartition('/')[2]}:{last.lineno}"
+    places = [frame.place for frame in frames(error) if frame.is_ours]
+    return f"{name} at {places[-1]}" if places else name

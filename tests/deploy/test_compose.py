@@ -2,13 +2,18 @@
 
 import os
 import re
+import shutil
+import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
 from api.config import load_settings
+from tests.processes import composed
 
 ROOT = Path(__file__).parent.parent.parent
 REPLICAS = ("api-1", "api-2")
@@ -29,8 +34,13 @@ def filled(text: str, **given: str) -> Any:
 
 
 @pytest.fixture
-def compose() -> Any:
-    return filled((ROOT / "compose.yaml").read_text(), POSTGRES_PASSWORD="0a1b2c")
+def passwords(tmp_path: Path) -> dict[str, str]:
+    return composed.passwords(tmp_path / "passwords.env")
+
+
+@pytest.fixture
+def compose(passwords: dict[str, str]) -> Any:
+    return filled((ROOT / "compose.yaml").read_text(), **passwords)
 
 
 @pytest.fixture
@@ -57,9 +67,47 @@ def test_the_replicas_and_the_migration_are_alike(compose: Any) -> None:
         assert services[name]["image"] == services["api-1"]["image"]
 
 
-def test_no_password_is_preset() -> None:
-    with pytest.raises(LookupError, match="POSTGRES_PASSWORD"):
-        filled((ROOT / "compose.yaml").read_text())
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "DATABASE_PASSWORD", "REDIS_PASSWORD"])
+def test_no_password_is_preset(passwords: dict[str, str], name: str) -> None:
+    """Without it Compose stops, and names the command that makes it."""
+    del passwords[name]
+    with pytest.raises(LookupError, match=r"run deploy/secrets\.sh"):
+        filled((ROOT / "compose.yaml").read_text(), **passwords)
+
+
+def test_the_passwords_are_random_and_for_the_owner_alone(passwords: dict[str, str], tmp_path: Path) -> None:
+    other = composed.passwords(tmp_path / "other.env")
+    values = [*passwords.values(), *other.values()]
+    assert len(set(values)) == 6
+    assert all(re.fullmatch(r"[0-9a-f]{48}", each) for each in values)
+    assert stat.S_IMODE((tmp_path / "other.env").stat().st_mode) == 0o600
+
+
+def test_a_password_that_is_there_is_kept(tmp_path: Path) -> None:
+    """A new one would lock the service out of its stores. A line of another kind is nobody's business."""
+    env = tmp_path / "some.env"
+    env.write_text("HTTPS_PORT=443\nREDIS_PASSWORD=mine\nDATABASE_PASSWORD=\nOLD_POSTGRES_PASSWORD=x")
+    before = env.read_text()
+    first, second = composed.passwords(env), composed.passwords(env)
+    assert first == second
+    assert env.read_text().startswith(before)
+    assert (first["HTTPS_PORT"], first["REDIS_PASSWORD"], first["OLD_POSTGRES_PASSWORD"]) == ("443", "mine", "x")
+    assert all(len(first[name]) == 48 for name in ("POSTGRES_PASSWORD", "DATABASE_PASSWORD"))
+
+
+def test_the_service_has_no_password_but_its_own(compose: Any, passwords: dict[str, str]) -> None:
+    """Neither the superuser's nor the name of one: what Keycard may do is what its role may do."""
+    replica, database = compose["services"]["api-1"]["environment"], compose["services"]["database"]["environment"]
+    url = make_url(replica["KEYCARD_DATABASE_URL"])
+    assert (url.username, url.password) == ("keycard", passwords["DATABASE_PASSWORD"])
+    assert url.username != database.get("POSTGRES_USER", "postgres")
+    assert passwords["POSTGRES_PASSWORD"] not in str(replica)
+
+
+def test_every_password_has_one_place(compose: Any, passwords: dict[str, str]) -> None:
+    """None is in a command, which everybody on the machine could read in the list of processes."""
+    for name, each in compose["services"].items():
+        assert not [value for value in passwords.values() if value in str(each.get("command"))], name
 
 
 def test_the_proxy_finds_the_replicas(compose: Any) -> None:
@@ -89,12 +137,60 @@ def test_the_image_gets_no_secret_of_the_folder() -> None:
     lines = [each for each in (ROOT / ".dockerignore").read_text().splitlines() if not each.startswith("#")]
     assert lines[0] == "*"
     assert {each for each in lines if each.startswith("!")} == {
-        "!pyproject.toml", "!README.md", "!LICENSE", "!api", "!deploy/*.sh",
+        "!pyproject.toml", "!README.md", "!LICENSE", "!requirements.lock", "!api", "!deploy/*.sh", "!deploy/build.lock",
     }  # fmt: skip
 
 
-def test_the_versions_of_the_images_are_pinned(compose: Any) -> None:
-    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    images = {each["image"] for each in compose["services"].values()} - {"keycard:local"}
-    assert len(set(bases)) == 1
-    assert all(re.search(r":v?\d+\.\d+", each) for each in {*bases, *images})
+def images(folder: Path) -> list[str]:
+    """The images that are fetched from a registry."""
+    bases = re.findall(r"^FROM (\S+:\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
+    named = re.findall(r"^ +image: (\S+)$", (folder / "compose.yaml").read_text(), re.MULTILINE)
+    return [*bases, *(each for each in named if each != "keycard:local")]
+
+
+def test_the_versions_of_the_images_are_pinned() -> None:
+    found = images(ROOT)
+    assert len(found) == 5
+    assert all(re.fullmatch(r"[a-z/]+:v?\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?", each) for each in found), found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files that name images, and a registry in which every tag has a digest: that of its name and of the day."""
+    (tmp_path / "deploy").mkdir()
+    for name in ("Dockerfile", "compose.yaml", "deploy/pin-images.sh"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/sh\n[ "$1 $2 $3 $4" = "buildx imagetools inspect --format" ] || exit 64\n'
+        'echo "${ANSWER:-sha256:$(echo "$6 $DAY" | sha256sum | cut -d" " -f1)}"\n'
+    )
+    docker.chmod(0o755)
+    return tmp_path
+
+
+def pin(checkout: Path, **environment: str) -> int:
+    found = {"PATH": f"{checkout}{os.pathsep}{os.environ['PATH']}", **environment}
+    return subprocess.run([checkout / "deploy" / "pin-images.sh"], env=found, capture_output=True, check=False).returncode
+
+
+def test_one_command_pins_the_images_to_digests(checkout: Path) -> None:
+    """Each tag stays and gets its digest; another day replaces the digest; nothing else changes."""
+    tags = [each.partition("@")[0] for each in images(ROOT)]
+    texts = {}
+    for day in ("1", "1", "2"):
+        assert pin(checkout, DAY=day) == 0
+        assert [each.partition("@")[0] for each in images(checkout)] == tags
+        assert all(re.search(r"@sha256:[0-9a-f]{64}$", each) for each in images(checkout))
+        texts.setdefault(day, set()).add((checkout / "Dockerfile").read_text() + (checkout / "compose.yaml").read_text())
+    [[one], [two]] = texts.values()
+    assert one != two
+    shipped = (ROOT / "Dockerfile").read_text() + (ROOT / "compose.yaml").read_text()
+    assert re.sub(r"@sha256:[0-9a-f]{64}", "", two) == re.sub(r"@sha256:[0-9a-f]{64}", "", shipped)
+
+
+def test_no_digest_is_made_up(checkout: Path) -> None:
+    """An answer that is none stops the command, and stands in no file."""
+    before = images(checkout)
+    assert pin(checkout, ANSWER="ERROR: unauthorized") != 0
+    assert images(checkout) == before

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from api.database import db
 from tests.actors import Bearer
+from tests.conftest import administrated
 from tests.processes.servers import eventually
 
 STEP, BEFORE = "0003_from_0002", "0002"
@@ -59,7 +60,7 @@ def test_others_write_while_an_index_is_built(present: Flask, before: str) -> No
 
 def test_what_an_interrupted_attempt_has_left_is_replaced(present: Flask, before: str) -> None:
     """A connection that dies leaves an index that is not valid, and the name of the step before."""
-    with psycopg.connect(before, autocommit=True) as connection:
+    with psycopg.connect(administrated(before), autocommit=True) as connection:
         connection.execute("CREATE INDEX ix_audit_events_by_others ON audit_events (actor_id)")
         connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_audit_events_by_others'::regclass")
     assert "ix_audit_events_by_others" not in valid(present)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from marshmallow import fields
 
 from api.config import Settings
 from api.http import Blueprint, Schema, public
 from api.observability import logs
+from api.openapi import to_json
 from tests.actors import Bearer
 
 CRASH = "unexpected-words"
@@ -34,6 +35,8 @@ def crashing() -> Blueprint:
     def crash() -> None:
         """Crash"""
         logging.getLogger("shop").warning("it is about to happen")
+        if request.args:
+            to_json({CRASH: object()})
         raise LookupError(CRASH)
 
     return blp
@@ -123,6 +126,17 @@ def test_a_crash_is_told_without_its_message(production: Flask, capfd: pytest.Ca
     assert crash["frames"][-1].startswith("tests/observability/test_logs.py:")
     assert (request["level"], request["status"], request["problem"]) == ("error", 500, "internal-error")
     assert CRASH not in str((before, crash, request)) + answer.text
+
+
+def test_a_crash_names_the_places_of_our_code_and_no_others(production: Flask, capfd: pytest.CaptureFixture[str]) -> None:
+    """Wherever Keycard is installed, and the operator's too. Of the libraries it names the place where it happened."""
+    Bearer(production).get("/crash?in=library")
+    crash = next(line for line in lines(capfd) if line["event"] == "unhandled error")
+    assert [place.split(":")[0] for place in crash["frames"]] == [
+        "tests/observability/test_logs.py",
+        "api/openapi/document.py",
+        "json/encoder.py",
+    ]
 
 
 def test_the_kinds_of_a_chain_are_told(production: Flask, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """From a committed transaction to the mail server: once if all goes well, at least once whatever happens, and nothing else."""
 
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from sqlalchemy import event, text
 
 from api.clock import now
 from api.database import READ, db, transaction
-from api.outbox import Message, OutgoingEmail, deliver_due, drop_all, enqueue, sent_about
+from api.outbox import Composer, Message, OutgoingEmail, deliver_due, drop_all, enqueue, sent_about
 from api.outbox.delivery import BATCH, DELAYS, LEASE, MAX_ATTEMPTS
 from tests.outbox.conftest import RECIPIENT, Outbox, note
 from tests.outbox.mail_server import MailServer
@@ -170,7 +171,7 @@ def test_one_bad_mail_does_not_keep_the_others(outbox: Outbox, server: MailServe
     assert [outbox.status(each) for each in bad] == ["pending"] * 4
     assert outbox.status(good) == "sent"
     errors = [str(outbox.row(each).last_error) for each in bad]
-    assert errors[0].startswith("composing: ValueError at test_delivery.py:")
+    assert errors[0].startswith("composing: ValueError at tests/outbox/test_delivery.py:")
     assert errors[1].startswith(("composing: OperationalError", "composing: UndefinedTable"))
     assert errors[2].startswith("composing: UnknownKindError")
     assert errors[3].startswith("sending: ")
@@ -178,6 +179,41 @@ def test_one_bad_mail_does_not_keep_the_others(outbox: Outbox, server: MailServe
     assert len([record for record in caplog.records if record.name == "keycard"]) == 4
     assert SECRET not in told
     assert "example.com" not in told
+
+
+def in_a_test(mail: OutgoingEmail) -> Message:
+    raise ValueError(SECRET)
+
+
+def in_a_library(mail: OutgoingEmail) -> Message:
+    json.loads(SECRET)
+    return note(mail)
+
+
+@pytest.mark.parametrize(
+    ("composer", "reason"),
+    [
+        (in_a_test, "composing: ValueError at tests/outbox/test_delivery.py:"),
+        (in_a_library, "composing: JSONDecodeError at tests/outbox/test_delivery.py:"),
+        (None, "composing: UnknownKindError at api/outbox/delivery.py:"),
+    ],
+    ids=["ours", "a library's", "Keycard's"],
+)
+def test_an_error_anywhere_is_counted_named_and_final_in_the_end(
+    outbox: Outbox, server: MailServer, clock: Any, composer: Composer | None, reason: str
+) -> None:
+    """The place is that of Keycard's code or the operator's, wherever both are installed. Other mail leaves meanwhile."""
+    outbox.composers |= {"broken": composer} if composer else {}
+    broken = outbox.ask("broken")
+    for attempt, delay in enumerate((*DELAYS, LEASE), start=1):
+        good = outbox.ask()
+        assert outbox.deliver() == 1
+        assert outbox.status(good) == "sent"
+        row = outbox.row(broken)
+        assert row.attempts == attempt
+        assert row.last_error.startswith(reason)
+        clock.shift(delay)
+    assert (row.status, len(server.taken)) == ("dead", MAX_ATTEMPTS)
 
 
 def test_simultaneous_workers_deliver_each_mail_once(outbox: Outbox, server: MailServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import IN_CI, Stores
+from tests.processes import composed
 from tests.processes.servers import PostgresServer, RedisServer, Server, Visitor, keycard
 from tests.processes.wire import Wire
 
@@ -96,6 +97,15 @@ def postgres_server() -> Iterator[PostgresServer]:
     yield server
     server.stop(signal.SIGQUIT)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def composed_stores(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """Empty stores as compose.yaml makes them: a role that is no superuser, and a Redis with a password."""
+    folder = tmp_path_factory.mktemp("composed")
+    secrets = composed.passwords(folder / ".env")
+    with composed.redis_server(folder, secrets) as redis_url:
+        yield Stores("postgresql", composed.prepare(postgres_server, secrets), redis_url)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""compose.yaml by processes: two servers in production mode behind nginx as shipped, PostgreSQL, Redis and a mail server."""
+"""compose.yaml by processes: two servers in production mode behind nginx, PostgreSQL and Redis as shipped, and a mail server."""
 
 import re
 import shutil
@@ -7,12 +7,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+import redis
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy.engine import make_url
 
 from tests.actors import PASSWORD, new_name
 from tests.conftest import IN_CI, Stores
@@ -56,11 +61,11 @@ class Seat:
 
 @pytest.fixture(scope="module")
 def deployment(
-    new_postgresql: Callable[[], str], redis_url: str, start: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
+    composed_stores: Stores, start: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     if not shutil.which(NGINX):
         (pytest.fail if IN_CI else pytest.skip)(f"there is no {NGINX} (Debian: nginx-light)")
-    stores = Stores("postgresql", new_postgresql(), redis_url)
+    stores = composed_stores
     folder = tmp_path_factory.mktemp("proxy")
     folder.parent.chmod(0o755)
     proxy = Proxy(folder, free_port(), make_certificates(tmp_path_factory.mktemp("certificates")))
@@ -88,7 +93,7 @@ def test_an_account_lives_across_both_replicas(deployment: Deployment) -> None:
     assert ada.register(email=address).status_code == 201
     letter = eventually(lambda: next((each for each in deployment.mail.taken if address in each.recipients), None))
     text = text_of(letter.mail)
-    assert f"{deployment.proxy.base_url}/docs" in text
+    assert f"{deployment.proxy.base_url}/verify-email#token=" in text
     (token,) = re.findall(r"#token=([A-Za-z0-9_-]{43})", text)
     assert ada.request("POST", "/v1/auth/email/verify", json={"token": token}).status_code == 204
     assert ada.login().status_code == 200
@@ -98,6 +103,55 @@ def test_an_account_lives_across_both_replicas(deployment: Deployment) -> None:
     assert ada.logout().status_code == 204
     assert {ada.get(ME).json["type"] for _ in range(6)} == {"/problems/token-revoked"}
     assert {ada.refresh().json["type"] for _ in range(4)} == {"/problems/session-ended"}
+
+
+def test_the_service_may_do_no_more_in_postgresql_than_it_must(deployment: Deployment, composed_stores: Stores) -> None:
+    """It owns its database. It is no superuser, makes neither roles nor databases, and runs no program."""
+    with psycopg.connect(composed_stores.database_url, autocommit=True) as connection:
+        rights = "rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls"
+        assert connection.execute(f"SELECT {rights} FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)
+        assert connection.execute("SELECT count(*) FROM pg_auth_members WHERE member = current_user::regrole").fetchone() == (0,)
+        for refused in (
+            "CREATE ROLE another",
+            "CREATE DATABASE another",
+            "COPY users FROM PROGRAM 'id'",
+            "ALTER SYSTEM RESET ALL",
+        ):
+            with pytest.raises(InsufficientPrivilege):
+                connection.execute(refused)
+
+
+@pytest.mark.parametrize("user", ["keycard", "postgres"])
+def test_postgresql_is_closed_without_a_password(composed_stores: Stores, user: str) -> None:
+    url = make_url(composed_stores.database_url).set(username=user, password="guessed")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(url.render_as_string(hide_password=False))
+
+
+def test_redis_is_closed_without_the_password(composed_stores: Stores) -> None:
+    """Whoever reached it could lift a rate limit, or call revoked tokens good to other services."""
+    port = make_url(composed_stores.redis_url or "").port or 0
+    for password in (None, "guessed"):
+        with redis.Redis(port=port, password=password) as client, pytest.raises(redis.AuthenticationError):
+            client.ping()
+
+
+def test_redis_keeps_every_key_and_writes_none_to_disk(composed_stores: Stores) -> None:
+    """The rest of what compose.yaml configures has arrived."""
+    wanted = {"save": "", "appendonly": "no", "maxmemory": str(256 * 1024 * 1024), "maxmemory-policy": "noeviction"}
+    with redis.Redis.from_url(composed_stores.redis_url or "", decode_responses=True) as client:
+        assert client.config_get(*wanted) == wanted
+
+
+def test_no_password_is_in_the_list_of_processes(composed_stores: Stores) -> None:
+    """Everybody on the machine reads that."""
+    secrets = [make_url(each or "").password or "?" for each in (composed_stores.database_url, composed_stores.redis_url)]
+    listed = ""
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            listed += each.read_text(errors="replace")
+    assert "redis-server" in listed
+    assert not [each for each in secrets if each in listed]
 
 
 def test_both_replicas_are_asked(deployment: Deployment) -> None:

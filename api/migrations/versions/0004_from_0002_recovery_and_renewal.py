@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("sessions", sa.Column("generation", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("sessions", sa.Column("network", sa.String(length=43), nullable=True))
     op.add_column("one_time_tokens", sa.Column("recoveries", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("one_time_tokens", sa.Column("mail_id", sa.Uuid(), nullable=True))
     op.add_column("outgoing_emails", sa.Column("recipient_digest", sa.String(length=64), nullable=True))
 
 
@@ -24,7 +25,7 @@ def downgrade() -> None:
     # Not by making the table anew: on SQLite dropping the old one would take the sessions with it.
     for table, columns in (
         ("outgoing_emails", ["recipient_digest"]),
-        ("one_time_tokens", ["recoveries"]),
+        ("one_time_tokens", ["mail_id", "recoveries"]),
         ("sessions", ["network", "generation"]),
         ("users", ["devices_kept_until", "pending_email_session_id", "recoveries"]),
     ):
