@@ -12,11 +12,13 @@ Default is deny: an operation without `@blp.operation` stops the start of the ap
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import flask_smorest
 from flask import Request, current_app, request
 
+from ..application import Response
 from ..problems import (
     MEDIA_TYPE,
     MalformedRequest,
@@ -44,6 +46,22 @@ def _declare(key: str, value: Any) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def _bodiless(function: F, status: int) -> F:
+    """Answer nothing where the method returns nothing; smorest would say `null`."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        body, *more = found if isinstance(found, tuple) else (found,)
+        if body is not None:
+            return found
+        answer = Response(b"", status)
+        del answer.headers["Content-Type"]
+        return (answer, *more) if more else answer
+
+    return cast(F, call)
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -75,7 +93,7 @@ class Blueprint(flask_smorest.Blueprint):
     ) -> Callable[[F], F]:
         """Dump what the method returns. headers: those it sets itself, as OpenAPI Header objects."""
         decorate: Callable[[F], F] = super().response(status, schema, description=description, headers=headers)
-        return decorate
+        return decorate if schema else lambda function: decorate(_bodiless(function, status))
 
     @staticmethod
     def doc(**members: Any) -> Callable[[F], F]:
