@@ -59,7 +59,7 @@ class TokenLifetimes(Schema):
 
 
 class RateLimit(Schema):
-    """One rate limit."""
+    """One part of a rate limit, each of which must have room."""
 
     name = fields.String(
         required=True, metadata={"description": "As in the RateLimit-Policy header.", "example": "login_address"}

@@ -19,6 +19,7 @@ import flask_smorest
 from flask import Request, current_app, request
 
 from ..application import Response
+from ..config import settings
 from ..problems import (
     MEDIA_TYPE,
     MalformedRequest,
@@ -195,8 +196,8 @@ def _document(doc: dict[str, Any], info: dict[str, Any], *, method: str, **_: An
             response.pop("content", None)
     responses = good | _problem_responses(_problems_of(info, method, security, limit), limit)
     described = {"operationId": operation_id, **guards.documented(security, method)}
-    if limit.rates:
-        described["x-rate-limits"] = [f"{rate.name} ({rate.counts})" for rate in limit.rates]
+    if limit.rates and settings().ratelimit_enabled:
+        described["x-rate-limits"] = [f"{part.text} {rate.counts}" for rate in limit.rates for part in rate.parts(settings())]
     if "conditional" in info:
         described["parameters"] = [*doc.get("parameters", []), preconditions.PARAMETER]
     return {**doc, **described, "responses": dict(sorted(responses.items()))}
