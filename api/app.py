@@ -17,6 +17,7 @@ from .extensions import cors
 from .health import listener
 from .health.resources import blp as health
 from .http import guards, headers, limits
+from .http.leftovers import Leftovers
 from .keys.resources import blp as jwks
 from .migrations import Migrations
 from .openapi import Api
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
             api.register_blueprint(blueprint)
     docs.init_app(app, settings)
     listener.init_app(app)
+    app.wsgi_app = Leftovers(app.wsgi_app, settings.max_body_bytes)  # type: ignore[method-assign]
     return app
 
 

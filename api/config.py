@@ -58,9 +58,11 @@ class ConfigurationError(Exception):
 
 def _rate(value: str) -> None:
     try:
-        parse_many(value)
+        windows = [each.get_expiry() for each in parse_many(value)]
     except ValueError:
-        raise ValidationError("a rate reads like 5/minute") from None
+        raise ValidationError("a rate reads like 5/minute or 5/minute;20/hour") from None
+    if len(set(windows)) < len(windows):
+        raise ValidationError("two parts of a rate have the same window")
 
 
 def _database_url(value: str) -> None:
@@ -239,8 +241,8 @@ class Settings:
     ratelimit_login_account: str = _setting("5/minute", "sign-ins per account and address", _rate)
     ratelimit_login_address: str = _setting("20/minute", "sign-ins per address", _rate)
     ratelimit_password: str = _setting("5/minute", "password checks of a signed-in account", _rate)
-    ratelimit_register: str = _setting("3/minute", "registrations per address", _rate)
-    ratelimit_mail: str = _setting("3/minute", "requests that send mail, per caller", _rate)
+    ratelimit_register: str = _setting("3/minute;30/hour", "registrations per address", _rate)
+    ratelimit_mail: str = _setting("3/minute;20/hour", "requests that send mail, per caller", _rate)
     ratelimit_general: str = _setting(
         "600/minute", "ceiling per address and operation for public and for writing operations", _rate
     )

@@ -13,8 +13,9 @@ from typing import Any
 
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
+from psycopg.errors import ReadOnlySqlTransaction
 from sqlalchemy import DateTime, Dialect, Engine, Executable, MetaData, Row, event, func, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import TypeDecorator
@@ -91,10 +92,18 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = write
     app.config["SQLALCHEMY_BINDS"] = {READ: {"url": url, "isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None, **read}}
     db.init_app(app)
-    if url.get_backend_name() == "sqlite":
-        with app.app_context():
-            for name, engine in db.engines.items():
+    with app.app_context():
+        for name, engine in db.engines.items():
+            if url.get_backend_name() == "sqlite":
                 _tune_sqlite(engine, transactional=name != READ)
+            else:
+                event.listen(engine, "handle_error", _leave_what_is_read_only)
+
+
+def _leave_what_is_read_only(context: ExceptionContext) -> None:
+    """Open new connections once one is read-only: it stays so, whatever becomes of the server."""
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def connection_limit() -> int:

@@ -12,10 +12,10 @@ import threading
 from base64 import urlsafe_b64encode
 from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+import orjson
 from flask import Flask, current_app
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
@@ -49,7 +49,7 @@ class TokenDecoder(JWTManager):
         app.extensions[VERIFIED] = VerifiedTokens()
 
     def verify(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the header and the verified claims of a token.
+        """Return the header and the verified claims of a token, which are the caller's own to change.
 
         Raises jwt.InvalidTokenError for every fault of the token (ExpiredSignatureError when it is only too old).
         Source: RFC 8725, sections 3.1 to 3.11.
@@ -58,14 +58,15 @@ class TokenDecoder(JWTManager):
             raise InvalidTokenError("not a compact JWS")
         verified: VerifiedTokens = current_app.extensions[VERIFIED]
         known = verified.get(token)
-        header = known.header if known else _header(token.partition(".")[0])
+        header = _read(known.header) if known else _header(token.partition(".")[0])
         key: Any = self._decode_key_callback(header, {})  # a PyJWK; none for a key that has been withdrawn
         if known is None or known.key is not key:
-            known = Verified(key, header, _decode(token, header, key))
-            if known.claims["type"] == "access":  # a refresh token comes once
+            known = Verified(key, to_json(header), to_json(_decode(token, header, key)))
+            if header["typ"] == TYP["access"]:  # a refresh token comes once
                 verified.put(token, known)
-        _require_time(known.claims)
-        return known.header.copy(), known.claims.copy()
+        claims = _read(known.claims)
+        _require_time(claims)
+        return header, claims
 
     @staticmethod
     def sign(claims: dict[str, Any], headers: dict[str, Any], signing: Any, verifying: Any) -> str:
@@ -73,9 +74,10 @@ class TokenDecoder(JWTManager):
 
         Source: RFC 7515, section 7.1. PyJWT would look for what needs converting, and there is nothing.
         """
-        signed = f"{_segment(to_json(headers))}.{_segment(to_json(claims))}"
+        header, payload = to_json(headers), to_json(claims)
+        signed = f"{_segment(header)}.{_segment(payload)}"
         token = f"{signed}.{_segment(verifying.Algorithm.sign(signed.encode(), signing))}"
-        current_app.extensions[VERIFIED].put(token, Verified(verifying, headers, claims))
+        current_app.extensions[VERIFIED].put(token, Verified(verifying, header, payload))
         return token
 
     def _decode_jwt_from_config(
@@ -98,11 +100,14 @@ class TokenDecoder(JWTManager):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token whose signature was good with this key."""
+    """A token whose signature was good with this key.
+
+    header, claims: as JSON. Each request reads its own from it, so that what it changes is not what the next one sees.
+    """
 
     key: Any
-    header: dict[str, Any]
-    claims: dict[str, Any]
+    header: bytes
+    claims: bytes
 
 
 class VerifiedTokens:
@@ -133,9 +138,16 @@ def _digest(token: str) -> bytes:
     return sha256(token.encode()).digest()
 
 
-@lru_cache(maxsize=64)
+def _read(raw: bytes) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = orjson.loads(raw)
+    except ValueError:
+        raise InvalidTokenError("a string holds half of a surrogate pair") from None
+    return found
+
+
 def _header(segment: str) -> dict[str, Any]:
-    """The header as it claims to be, which is the same for all tokens of a key and a kind. Not to be changed.
+    """The header as it claims to be.
 
     PyJWT would decode the whole token for it, and then again to verify it.
     """

@@ -23,6 +23,13 @@ REALM = 'Bearer realm="keycard"'
 DATABASE_FAILED = "keycard.database_failed"
 REGISTRY: dict[str, type["Problem"]] = {}
 
+# What PostgreSQL answers (SQLSTATE) while it cannot be worked with, in families of errors that are otherwise a fault of ours.
+UNAVAILABLE = {
+    "25006",  # it takes no writes: it is a standby, or was made read-only
+    "42P01",  # a table is missing: the migrations have not been applied yet
+    "42703",  # a column is missing, for the same reason
+}
+
 _HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 logger = logging.getLogger("keycard")
@@ -245,17 +252,12 @@ def _render_unavailable(error: Exception) -> Response:
     return response(ServiceUnavailable())
 
 
-def _schema_is_old(error: DBAPIError) -> bool:
-    """Say whether PostgreSQL misses a table or a column: the migrations have not been applied yet."""
-    return getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
-
-
 def _driver_error(error: Exception) -> str:
     return type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
 
 
 def _render_crash(error: Exception) -> Response:
-    if isinstance(error, DBAPIError) and (error.connection_invalidated or _schema_is_old(error)):
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or getattr(error.orig, "sqlstate", None) in UNAVAILABLE):
         return _render_unavailable(error)
     if current_app.config.get("PROPAGATE_CRASHES"):
         raise error

@@ -75,6 +75,8 @@ def test_every_kind_of_value_is_read() -> None:
         ("ACCESS_TOKEN_LIFETIME", "0"),
         ("RATELIMIT_ENABLED", "perhaps"),
         ("RATELIMIT_REGISTER", "often"),
+        ("RATELIMIT_REGISTER", "3/minute;"),
+        ("RATELIMIT_REGISTER", "3/minute;40/60 seconds"),
         ("DATABASE_URL", "mysql://root@127.0.0.1/keycard"),
         ("DATABASE_URL", "not a url"),
         ("REDIS_URL", "http://127.0.0.1:6379"),

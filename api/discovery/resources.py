@@ -79,9 +79,9 @@ class Config(MethodView):
                 "fresh": chosen.fresh_lifetime,
             },
             "rate_limits": [
-                {"name": rate.name, "limit": item.amount, "window": item.get_expiry(), "counts": rate.counts}
+                {"name": part.name, "limit": part.limit, "window": part.window, "counts": rate.counts}
                 for rate in rates
-                for item in [rate.item(chosen)]
+                for part in rate.parts(chosen)
             ],
             "cookies": {**vars(names), "csrf_header": CSRF_HEADER},
         }

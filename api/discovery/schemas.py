@@ -59,7 +59,7 @@ class TokenLifetimes(Schema):
 
 
 class RateLimit(Schema):
-    """One rate limit."""
+    """One part of a rate limit, each of which must have room."""
 
     name = fields.String(
         required=True, metadata={"description": "As in the RateLimit-Policy header.", "example": "login_address"}
@@ -73,7 +73,7 @@ class CookieNamesSchema(Schema):
     """What the cookies are called here, and the header that answers the CSRF cookie."""
 
     access = fields.String(required=True, metadata={"description": "The access token.", "example": "__Host-keycard_access"})
-    refresh = fields.String(required=True, metadata={"description": "The refresh token.", "example": "__Secure-keycard_refresh"})
+    refresh = fields.String(required=True, metadata={"description": "The refresh token.", "example": "__Host-keycard_refresh"})
     csrf = fields.String(required=True, metadata={"description": "The CSRF value.", "example": "__Host-keycard_csrf"})
     csrf_header = fields.String(required=True, metadata={"description": "Where to send it.", "example": "X-CSRF-TOKEN"})
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from flask import current_app
 from flask.views import MethodView
 from marshmallow import fields, validate
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..config import settings
@@ -84,16 +84,26 @@ def _database_checks() -> dict[str, str]:
         with db.engines[READ].connect() as connection:
             migrated = inspect(connection).has_table("alembic_version")
             applied = connection.scalars(text("SELECT version_num FROM alembic_version")).all() if migrated else ()
+            writable = not applied or _takes_writes(connection)  # without tables there is nothing to write to
     except SQLAlchemyError:
         return {"database": "away", "migrations": "away"}
     ready = any(usable(each, _newest()) for each in applied)
-    writable = not applied or _can_write()  # without tables there is nothing to write to
     return {"database": "ok" if writable else "read-only", "migrations": "ok" if ready else "pending"}
+
+
+def _takes_writes(connection: Connection) -> bool:
+    """Say whether PostgreSQL takes writes: a standby, or a primary that has become one, does not."""
+    if connection.dialect.name != "postgresql":
+        return _can_write()
+    writable = bool(connection.scalar(text("SELECT current_setting('transaction_read_only') = 'off'")))
+    if not writable:
+        connection.invalidate()  # it may stay read-only, whatever becomes of the server
+    return writable
 
 
 def _can_write() -> bool:
     """Say whether SQLite can write, once a request has failed: while the disk is full, reading goes on."""
-    if not current_app.extensions.get(DATABASE_FAILED) or db.engine.dialect.name != "sqlite":
+    if not current_app.extensions.get(DATABASE_FAILED):
         return True
     try:
         with transaction() as session:

@@ -12,11 +12,14 @@ Default is deny: an operation without `@blp.operation` stops the start of the ap
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import flask_smorest
 from flask import Request, current_app, request
 
+from ..application import Response
+from ..config import settings
 from ..problems import (
     MEDIA_TYPE,
     MalformedRequest,
@@ -44,6 +47,22 @@ def _declare(key: str, value: Any) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def _bodiless(function: F, status: int) -> F:
+    """Answer nothing where the method returns nothing; smorest would say `null`."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        body, *more = found if isinstance(found, tuple) else (found,)
+        if body is not None:
+            return found
+        answer = Response(b"", status)
+        del answer.headers["Content-Type"]
+        return (answer, *more) if more else answer
+
+    return cast(F, call)
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -75,7 +94,7 @@ class Blueprint(flask_smorest.Blueprint):
     ) -> Callable[[F], F]:
         """Dump what the method returns. headers: those it sets itself, as OpenAPI Header objects."""
         decorate: Callable[[F], F] = super().response(status, schema, description=description, headers=headers)
-        return decorate
+        return decorate if schema else lambda function: decorate(_bodiless(function, status))
 
     @staticmethod
     def doc(**members: Any) -> Callable[[F], F]:
@@ -177,8 +196,8 @@ def _document(doc: dict[str, Any], info: dict[str, Any], *, method: str, **_: An
             response.pop("content", None)
     responses = good | _problem_responses(_problems_of(info, method, security, limit), limit)
     described = {"operationId": operation_id, **guards.documented(security, method)}
-    if limit.rates:
-        described["x-rate-limits"] = [f"{rate.name} ({rate.counts})" for rate in limit.rates]
+    if limit.rates and settings().ratelimit_enabled:
+        described["x-rate-limits"] = [f"{part.text} {rate.counts}" for rate in limit.rates for part in rate.parts(settings())]
     if "conditional" in info:
         described["parameters"] = [*doc.get("parameters", []), preconditions.PARAMETER]
     return {**doc, **described, "responses": dict(sorted(responses.items()))}

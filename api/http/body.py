@@ -9,7 +9,7 @@ import marshmallow as ma
 from flask import Request, g, request
 from webargs.flaskparser import FlaskParser
 
-from ..problems import MalformedRequest, UnsupportedMediaType, ValidationFailed
+from ..problems import MalformedRequest, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 
 MAX_DEPTH = 32
 # The member of an error that says where the value stood (RFC 9457 leaves the naming to us).
@@ -19,13 +19,25 @@ PLACE = {"json": "pointer", "query": "parameter", "headers": "header"}
 def read_json() -> Any:
     """Return the parsed body of the current request, once.
 
-    Raises UnsupportedMediaType, PayloadTooLarge (from Werkzeug) and MalformedRequest.
+    Raises UnsupportedMediaType, PayloadTooLarge (where the length is known, Werkzeug's) and MalformedRequest.
     """
     if "json_body" not in g:
         if request.mimetype != "application/json":
             raise UnsupportedMediaType
-        g.json_body = strict_json(request.get_data(cache=True))
+        g.json_body = strict_json(_whole_body())
     return g.json_body
+
+
+def _whole_body() -> bytes:
+    """The body. Werkzeug cuts one that comes in chunks off at the limit, and what is left could be valid JSON.
+
+    Raises PayloadTooLarge.
+    """
+    raw = request.get_data(cache=True)
+    cut = request.content_length is None and len(raw) == request.max_content_length
+    if cut and request.environ["wsgi.input"].read(1):
+        raise PayloadTooLarge
+    return raw
 
 
 def strict_json(raw: bytes) -> Any:

@@ -195,7 +195,7 @@ def _guard() -> _Guard:
 
 @dataclass(frozen=True, slots=True)
 class _Credential:
-    """The one token of a request. kind: that it must be of, None where the operation takes what it finds."""
+    """A token of a request. kind: that it must be of, None where the operation takes what it finds."""
 
     token: str
     kind: str | None
@@ -207,15 +207,13 @@ def authenticate(security: Security, called: Request) -> None:
     if not security.tokens:
         return
     guard = _guard()
-    found = _credential(security, called, guard.cookies)
-    if found is None:
+    presented = _credentials(security, called, guard.cookies)
+    if not presented:
         if not security.optional:
             raise Unauthenticated
         _remember(None, {}, {}, None)
         return
-    header, claims = _verified(found, called)
-    if found.kind and claims["type"] != found.kind:
-        raise InvalidToken
+    header, claims = _first_good(presented, called)
     if security.fresh and (claims["fresh"] is False or claims["fresh"] < clock.now().timestamp()):
         raise FreshTokenRequired
     caller = guard.find_bearer(header, claims) if security.live else None
@@ -223,7 +221,18 @@ def authenticate(security: Security, called: Request) -> None:
         raise TokenRevoked
     if security.roles and not (caller and set(security.roles) <= set(caller.roles)):
         raise RoleRequired
-    _remember(found.location, header, claims, caller)
+    _remember(presented[0].location, header, claims, caller)
+
+
+def _first_good(presented: list[_Credential], called: Request) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return header and claims of the first credential that is good. Raises what is wrong with the first one if none is."""
+    refusals = []
+    for each in presented:
+        try:
+            return _verified(each, called)
+        except Problem as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 def _verified(credential: _Credential, called: Request) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -234,12 +243,16 @@ def _verified(credential: _Credential, called: Request) -> tuple[dict[str, Any],
             raise CsrfFailed
     try:
         header, claims = jwt.verify(credential.token)
+        if csrf:
+            require_csrf(claims, csrf)
     except ExpiredSignatureError:
         raise TokenExpired from None
     except PyJWTError:
         raise InvalidToken from None
-    if csrf:
-        require_csrf(claims, csrf)
+    except CSRFError:
+        raise CsrfFailed from None
+    if credential.kind and claims["type"] != credential.kind:
+        raise InvalidToken
     return header, claims
 
 
@@ -252,23 +265,23 @@ def _remember(location: str | None, header: dict[str, Any], claims: dict[str, An
     context._jwt_extended_jwt_user = {"loaded_user": caller}  # noqa: SLF001
 
 
-def _credential(security: Security, called: Request, names: Mapping[str, str]) -> _Credential | None:
-    """Find the one credential. names: of the cookies."""
+def _credentials(security: Security, called: Request, names: Mapping[str, str]) -> list[_Credential]:
+    """Find the credential; several where a browser sends cookies of both kinds and either will do. names: of the cookies."""
     header = called.environ.get("HTTP_AUTHORIZATION")
     sent = called.cookies if "HTTP_COOKIE" in called.environ else {}
     cookies = [kind for kind in security.tokens if sent.get(names[kind])]
     if header is None:
         # A browser sends cookies on its own: without the CSRF value they are no credential where none is demanded.
         ambient = security.optional and called.method in CSRF_METHODS and not called.headers.get(CSRF_HEADER)
-        return _Credential(sent[names[cookies[0]]], cookies[0], "cookies") if cookies and not ambient else None
-    # A browser in hybrid delivery cannot keep its refresh cookie from travelling beside the access token,
-    # so on logout that cookie does not count as a second credential.
+        return [] if ambient else [_Credential(sent[names[kind]], kind, "cookies") for kind in cookies]
+    # A browser in hybrid delivery cannot keep its refresh cookie from travelling beside the access token, so only on refresh
+    # that cookie counts as a second credential.
     if "access" in cookies or (cookies and security.tokens == ("refresh",)):
         raise MultipleCredentials
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not _B64TOKEN.fullmatch(token):
         raise InvalidToken
-    return _Credential(token, security.tokens[0] if len(security.tokens) == 1 else None, "headers")
+    return [_Credential(token, security.tokens[0] if len(security.tokens) == 1 else None, "headers")]
 
 
 def claims_of_cookie() -> dict[str, Any] | None:

@@ -12,12 +12,16 @@ ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
+# Whether a page may read an answer depends on its origin. A cache must know that of every answer, also of one to a request
+# without an origin. Flask-CORS says it only of some.
+VARY = ("Vary", "Origin")
 SECURE = (*ALWAYS, ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
 
 
 def always(settings: Settings) -> tuple[tuple[str, str], ...]:
     """What every answer carries unless its view says otherwise."""
-    return SECURE if settings.production else ALWAYS
+    found = SECURE if settings.production else ALWAYS
+    return (*found, VARY) if settings.cors_origins else found
 
 
 def init_app(app: Flask) -> None:
@@ -34,12 +38,12 @@ def _complete(response: Response) -> Response:
     headers = response.headers
     if response.status_code == 200 and "keep_seconds" in g:
         headers["Cache-Control"] = f"public, max-age={g.keep_seconds}"
+    if "Vary" in headers and settings().cors_origins:
+        response.vary.add("Origin")
     present = {name.lower() for name, _ in headers}
     more = [each for each in always(settings()) if each[0].lower() not in present]
     # `add` would look at each for a line break, `setdefault` look for it three times.
     headers._list += [("X-Request-ID", request_id()), *more]  # noqa: SLF001
-    if response.status_code == 202:
-        response.set_data(b"")  # smorest says `null` for nothing
-    if response.status_code in {202, 204, 304}:
+    if response.status_code in {204, 304}:
         headers.remove("Content-Type")
     return response

@@ -10,12 +10,12 @@ import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, g, request
 from flask_jwt_extended import get_jwt
 from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, parse_many
 
 from .. import problems
 from ..config import Settings, settings
@@ -60,16 +60,33 @@ def caller() -> str:
         return address()
 
 
+class Part(NamedTuple):
+    """One part of a rate: so many requests in so many seconds. name: of its policy in the RateLimit headers. text: `3/minute`."""
+
+    name: str
+    limit: int
+    window: int
+    text: str
+
+
 @dataclass(frozen=True)
 class Rate:
-    """One counter. name: of the setting KEYCARD_RATELIMIT_<NAME>, which holds its rate. key: whom it counts."""
+    """What is counted. name: of the setting KEYCARD_RATELIMIT_<NAME>, which holds the rate. key: whom it counts."""
 
     name: str
     key: Callable[[], str]
     counts: str
 
-    def item(self, settings: Settings) -> RateLimitItem:
-        return parse(getattr(settings, f"ratelimit_{self.name}"))
+    def parts(self, settings: Settings) -> list[Part]:
+        """The parts of the rate, every one of which must have room. The shortest window has the name of the rate alone."""
+        items = sorted(parse_many(getattr(settings, f"ratelimit_{self.name}")), key=lambda each: each.get_expiry())
+        names = [self.name, *(f"{self.name}_{each.get_expiry()}" for each in items[1:])]
+        return [Part(name, each.amount, each.get_expiry(), _text(each)) for name, each in zip(names, items, strict=True)]
+
+
+def _text(item: RateLimitItem) -> str:
+    unit = item.GRANULARITY.name
+    return f"{item.amount}/{unit}" if item.multiples == 1 else f"{item.amount}/{item.multiples} {unit}s"
 
 
 @dataclass(frozen=True)
@@ -142,8 +159,8 @@ def _check(limiter: Limiter, limit: Limit, settings: Settings) -> Callable[[], N
     check.__qualname__ = f"check_{limit.name}"  # Flask-Limiter tells limits apart by this name
     decorated: Callable[[], None] = check
     for rate in limit.rates:
-        value = getattr(settings, f"ratelimit_{rate.name}")
-        decorated = limiter.shared_limit(value, scope=rate.name, key_func=rate.key)(decorated)
+        for part in rate.parts(settings):
+            decorated = limiter.shared_limit(part.text, scope=part.name, key_func=rate.key)(decorated)
     return decorated
 
 
@@ -185,7 +202,7 @@ def _add_headers(response: Response) -> Response:
     current = _current()
     if current:
         policies = [f'"{_scope(each)}";q={each.limit.amount};w={each.limit.get_expiry()}' for each in current]
-        least = min(current, key=lambda each: each.remaining)
+        least = min(current, key=lambda each: (each.remaining, -_seconds_left(each)))  # of two, the one that takes longer
         response.headers["RateLimit-Policy"] = ", ".join(policies)
         response.headers["RateLimit"] = f'"{_scope(least)}";r={max(0, least.remaining)};t={_seconds_left(least)}'
     return response

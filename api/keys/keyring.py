@@ -114,11 +114,11 @@ class Keyring:
         self._reload_after(RELOAD_SECONDS)
         return self._current() or self._reloaded_current()
 
-    def published(self) -> list[Mapping[str, Any]]:
+    def published(self) -> list[dict[str, Any]]:
         """The public keys, those that will sign soon included, newest first."""
         self._reload_after(RELOAD_SECONDS)
         keys = sorted(self._asymmetric(), key=lambda each: (each.active_from, each.kid), reverse=True)
-        return [each.jwk for each in keys if each.jwk]
+        return [{**each.jwk} for each in keys if each.jwk]
 
     def generation(self) -> datetime | None:
         """The generation of the keys that this process holds; None if the database has none."""

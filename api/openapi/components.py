@@ -69,11 +69,11 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "RateLimit": {
         "description": "The limit with the least room: requests left (`r`), seconds until it is whole again (`t`).",
-        "schema": {"type": "string", "pattern": '^"[a-z_]+";r=[0-9]+;t=[0-9]+$'},
+        "schema": {"type": "string", "pattern": '^"[a-z0-9_]+";r=[0-9]+;t=[0-9]+$'},
     },
     "RateLimitPolicy": {
         "description": "The limits that apply: requests (`q`) per window of seconds (`w`).",
-        "schema": {"type": "string", "pattern": '^"[a-z_]+";q=[0-9]+;w=[0-9]+(, "[a-z_]+";q=[0-9]+;w=[0-9]+)*$'},
+        "schema": {"type": "string", "pattern": '^"[a-z0-9_]+";q=[0-9]+;w=[0-9]+(, "[a-z0-9_]+";q=[0-9]+;w=[0-9]+)*$'},
     },
     "RetryAfter": {
         "description": "Seconds to wait before the next try.",

@@ -13,12 +13,14 @@ from ..config import Settings, settings
 from .models import BODY, COOKIE
 from .tokens import TokenPair
 
-REFRESH_PATH = "/v1/auth"
-
 
 @dataclass(frozen=True)
 class CookieNames:
-    """The prefixes make a browser refuse a cookie that is not Secure or was set for a whole domain (RFC 6265bis, 4.1.3)."""
+    """The prefix makes a browser refuse a cookie that is not Secure, or that was set for a whole domain or for one path.
+
+    So no neighbouring host can plant one here. The price is that the refresh cookie travels with every request; only refresh and
+    logout look at it. Source: RFC 6265bis, section 4.1.3.
+    """
 
     access: str
     refresh: str
@@ -26,8 +28,8 @@ class CookieNames:
 
     @classmethod
     def of(cls, chosen: Settings) -> "CookieNames":
-        host, secure = ("__Host-", "__Secure-") if is_secure(chosen) else ("", "")
-        return cls(f"{host}keycard_access", f"{secure}keycard_refresh", f"{host}keycard_csrf")
+        prefix = "__Host-" if is_secure(chosen) else ""
+        return cls(f"{prefix}keycard_access", f"{prefix}keycard_refresh", f"{prefix}keycard_csrf")
 
 
 def is_secure(chosen: Settings) -> bool:
@@ -63,14 +65,14 @@ def _set_cookies(pair: TokenPair) -> None:
     def add(response: Response) -> Response:
         if pair.delivery == COOKIE:
             _set(response, names.access, pair.access_token, pair.expires_in)
-        _set(response, names.refresh, pair.refresh_token, pair.refresh_expires_in, path=REFRESH_PATH)
+        _set(response, names.refresh, pair.refresh_token, pair.refresh_expires_in)
         _set(response, names.csrf, pair.csrf_token, pair.refresh_expires_in, readable=True)
         return response
 
 
-def _set(response: Response, name: str, value: str, seconds: int, *, path: str = "/", readable: bool = False) -> None:
+def _set(response: Response, name: str, value: str, seconds: int, *, readable: bool = False) -> None:
     secure = is_secure(settings())
-    response.set_cookie(name, value, max_age=seconds, path=path, secure=secure, httponly=not readable, samesite="Lax")
+    response.set_cookie(name, value, max_age=seconds, secure=secure, httponly=not readable, samesite="Lax")
 
 
 def clear() -> None:
@@ -83,6 +85,5 @@ def clear() -> None:
     @after_this_request
     def remove(response: Response) -> Response:
         for name in present:
-            path = REFRESH_PATH if name == names.refresh else "/"
-            response.delete_cookie(name, path=path, secure=is_secure(settings()), samesite="Lax", httponly=name != names.csrf)
+            response.delete_cookie(name, secure=is_secure(settings()), samesite="Lax", httponly=name != names.csrf)
         return response

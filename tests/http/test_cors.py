@@ -1,5 +1,6 @@
 """Calls from pages of other origins."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.actors import Bearer, Hybrid
+from tests.http.test_headers import SAMPLE
 
 APP, ADMIN = "https://app.example.com", "http://localhost:5173"
 OTHERS = [
@@ -58,6 +60,31 @@ def test_no_other_origin_may(open_app: Flask, origin: str) -> None:
     """Neither one that begins or ends alike, nor another scheme or port."""
     assert "Access-Control-Allow-Origin" not in Bearer(open_app).get("/v1/config", headers={"Origin": origin}).headers
     assert "Access-Control-Allow-Origin" not in preflight(open_app, origin).headers
+
+
+@pytest.fixture(scope="module", params=[(APP,), (APP, ADMIN)], ids=["one", "two"])
+def allowing(request: pytest.FixtureRequest, new_app: Callable[..., Flask]) -> Flask:
+    return new_app(cors_origins=request.param)
+
+
+@pytest.mark.parametrize("origin", [None, APP, "https://evil.example"])
+@pytest.mark.parametrize(("method", "path"), [*SAMPLE, ("GET", "/.well-known/jwks.json"), ("GET", "/problems")])
+def test_a_cache_keeps_the_answers_to_different_origins_apart(
+    allowing: Flask, origin: str | None, method: str, path: str
+) -> None:
+    """Whoever asked first, nobody is handed the answer that was meant for somebody else."""
+    answer = Bearer(allowing).request(method, path, headers={"Origin": origin} if origin else {})
+    assert split(answer.headers["Vary"]) >= {"origin"}
+    assert len(answer.headers.getlist("Vary")) == 1
+
+
+def test_what_else_an_answer_depends_on_is_still_said(allowing: Flask) -> None:
+    assert split(Bearer(allowing).get("/problems").headers["Vary"]) == {"accept", "origin"}
+
+
+def test_without_origins_nothing_depends_on_them(anybody: Bearer) -> None:
+    assert "Vary" not in anybody.get("/v1/config", headers={"Origin": APP}).headers
+    assert split(anybody.get("/problems").headers["Vary"]) == {"accept"}
 
 
 def test_a_preflight_allows_what_our_clients_send(open_app: Flask) -> None:

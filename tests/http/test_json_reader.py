@@ -1,5 +1,6 @@
 """The one reader of bodies: what is not strict JSON is refused before anybody looks at it."""
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -163,6 +164,15 @@ def test_a_body_of_the_largest_size_is_read(admin: Bearer) -> None:
     raw = b'{"display_name":""' + b" " * (65_536 - 19) + b"}"
     assert len(raw) == 65_536
     assert is_problem(admin.patch("/v1/users/me", data=raw, content_type="application/json"), 422, "validation-failed")
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 100_000, 500_000])
+def test_a_body_in_chunks_has_the_same_limit(admin: Bearer, size: int) -> None:
+    """Its beginning is valid JSON, and must not be taken for all of it."""
+    raw = b'{"display_name":""}'.ljust(size)
+    server = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json"}
+    answer = admin.patch("/v1/users/me", input_stream=io.BytesIO(raw), environ_overrides=server)
+    assert answer.status_code == (422 if size <= 65_536 else 413)
 
 
 def test_a_body_that_nobody_asked_for_is_not_read(admin: Bearer) -> None:

@@ -18,7 +18,9 @@ RATES = {
     "login_address": (20, 60),
     "password": (5, 60),
     "register": (3, 60),
+    "register_3600": (30, 3600),
     "mail": (3, 60),
+    "mail_3600": (20, 3600),
     "general": (600, 60),
 }
 
@@ -226,10 +228,59 @@ def test_each_rate_is_a_setting_and_the_configuration_shows_what_is_in_force(new
     assert [owner.post("/v1/auth/reauthenticate", json={"password": "x"}).status_code for _ in range(2)] == [403, 429]
 
 
+def test_a_rate_of_several_parts_is_shown_as_it_is_enforced(new_app) -> None:
+    """In the configuration, in the document and in the headers, whichever way it is written."""
+    app = new_app(ratelimit_enabled=True, ratelimit_general="9/2 hours, 4/minute;100 per day")
+    caller = at(app)
+    answer = caller.get("/v1/config")
+    shown = {each["name"]: (each["limit"], each["window"]) for each in answer.json["rate_limits"] if "general" in each["name"]}
+    assert shown == {"general": (4, 60), "general_7200": (9, 7200), "general_86400": (100, 86_400)}
+    policies = [f'"{name}";q={limit};w={window}' for name, (limit, window) in shown.items()]
+    assert sorted(answer.headers["RateLimit-Policy"].split(", ")) == policies
+    described = caller.get("/openapi.json").json["paths"]["/v1/config"]["get"]["x-rate-limits"]
+    assert described == [f"{part} per operation and address" for part in ("4/minute", "9/2 hours", "100/day")]
+
+
+def test_every_part_of_a_rate_must_have_room(new_app, clock) -> None:
+    """The one with the least room is named, and where several have none, the one that takes longest."""
+    caller = at(new_app(ratelimit_enabled=True, ratelimit_general="3/minute;5/hour"))
+    seen = []
+    for seconds in (0, 0, 0, 0, 61, 0, 0, 61, 3478.001, 1):
+        clock.shift(seconds)
+        answer = caller.get("/v1/config")
+        seen.append((answer.status_code, answer.headers["RateLimit"], answer.headers.get("Retry-After")))
+    assert seen == [
+        (200, '"general";r=2;t=60', None),
+        (200, '"general";r=1;t=60', None),
+        (200, '"general";r=0;t=60', None),
+        (429, '"general";r=0;t=60', "60"),
+        (200, '"general_3600";r=1;t=3539', None),
+        (200, '"general_3600";r=0;t=3539', None),
+        (429, '"general_3600";r=0;t=3539', "3539"),
+        (429, '"general_3600";r=0;t=3478', "3478"),
+        (200, '"general_3600";r=2;t=61', None),
+        (200, '"general_3600";r=1;t=60', None),
+    ]
+
+
+def test_one_address_makes_neither_a_hundred_accounts_nor_a_hundred_mails_an_hour(limited: Flask, clock) -> None:
+    """However patient somebody is."""
+    address, made, mailed = new_address(), [], []
+    for _ in range(20):
+        clock.shift(61)
+        made += [at(limited, address).register().status_code for _ in range(4)]
+        stranger = at(limited, address)
+        mailed += [
+            stranger.request("POST", "/v1/auth/password/forgot", json={"email": "a@example.com"}).status_code for _ in range(4)
+        ]
+    assert made.count(201) == 30
+    assert mailed.count(202) == 20
+
+
 def test_the_configuration_shows_every_default(limited: Flask) -> None:
     shown = {each["name"]: (each["limit"], each["window"]) for each in at(limited).get("/v1/config").json["rate_limits"]}
     assert shown == RATES
-    assert {f"ratelimit_{name}" for name in shown} == {
+    assert {f"ratelimit_{name.removesuffix('_3600')}" for name in shown} == {
         each.name for each in fields(Settings) if each.name.startswith("ratelimit_") and each.name != "ratelimit_enabled"
     }
 

@@ -228,19 +228,23 @@ class RedisServer:
 class PostgresServer:
     """A PostgreSQL cluster of our own that may be stopped, with what was committed still there; always on the same port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, standby_of: Self | None = None) -> None:
         """folder: made here. PostgreSQL refuses to run as root, so then it belongs to the user `postgres`."""
         self.port = free_port()
         self.binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name))
-        self._folder = folder
+        self.folder = folder
         self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(mode=0o700)
         if self._as:
             shutil.chown(folder, "postgres", "postgres")
-        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
-        command = [self.binaries / "initdb", "-D", folder / "data", *options]
-        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=START_SECONDS, **self._as)
+        command, options = "initdb", ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
+        if standby_of:
+            command, options = "pg_basebackup", ["-d", standby_of.url(), "--write-recovery-conf", "--checkpoint=fast"]
+        subprocess.run(
+            [self.binaries / command, "-D", folder / "data", "--no-sync", *options],
+            cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=START_SECONDS, **self._as,
+        )  # fmt: skip
 
     def url(self, *, user: str = "postgres", database: str = "postgres", port: int | None = None) -> str:
         """Where it answers. port: of a wire before it."""
@@ -254,10 +258,10 @@ class PostgresServer:
         """Start it, unless it runs, and wait until it answers."""
         if self._process:
             return
-        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", self._folder, "-c", "max_prepared_transactions=1"]
-        command = [self.binaries / "postgres", "-D", self._folder / "data", *options]
-        with (self._folder.parent / f"{self._folder.name}.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._as)
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", self.folder, "-c", "max_prepared_transactions=1"]
+        command = [self.binaries / "postgres", "-D", self.folder / "data", *options]
+        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **self._as)
         eventually(self._answers)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:

@@ -21,9 +21,9 @@ def https_app(new_app) -> Flask:
 
 
 @pytest.fixture(params=["development", "https"])
-def deployment(request: pytest.FixtureRequest, app: Flask, https_app: Flask) -> tuple[Flask, str, str]:
-    """An app, and the prefixes of its names: of the host-wide cookies, and of the refresh cookie."""
-    return (https_app, "__Host-", "__Secure-") if request.param == "https" else (app, "", "")
+def deployment(request: pytest.FixtureRequest, app: Flask, https_app: Flask) -> tuple[Flask, str]:
+    """An app, and the prefix of the names of its cookies."""
+    return (https_app, "__Host-") if request.param == "https" else (app, "")
 
 
 def set_cookies(answer: TestResponse) -> dict[str, Morsel[str]]:
@@ -33,11 +33,11 @@ def set_cookies(answer: TestResponse) -> dict[str, Morsel[str]]:
     return dict(parsed)
 
 
-def check_flags(cookie: Morsel[str], *, secure: bool, path: str, seconds: int, readable: bool = False) -> None:
+def check_flags(cookie: Morsel[str], *, secure: bool, seconds: int, readable: bool = False) -> None:
     assert bool(cookie["secure"]) is secure
     assert bool(cookie["httponly"]) is not readable
-    assert (cookie["samesite"], cookie["path"], cookie["max-age"]) == ("Lax", path, str(seconds))
-    assert cookie["domain"] == ""  # __Host- demands it, and no subdomain gets the cookie
+    assert (cookie["samesite"], cookie["max-age"]) == ("Lax", str(seconds))
+    assert (cookie["path"], cookie["domain"]) == ("/", "")  # __Host- demands both, and no subdomain gets the cookie
 
 
 def test_delivery_body_sets_no_cookie(app: Flask) -> None:
@@ -49,33 +49,33 @@ def test_delivery_body_sets_no_cookie(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("step", ["login", "refresh"])
-def test_delivery_hybrid_keeps_the_refresh_token_from_scripts(deployment: tuple[Flask, str, str], step: str) -> None:
-    app, host, secure = deployment
+def test_delivery_hybrid_keeps_the_refresh_token_from_scripts(deployment: tuple[Flask, str], step: str) -> None:
+    app, prefix = deployment
     answer = getattr(Hybrid(app).join(), step)()
     cookies = set_cookies(answer)
-    assert set(cookies) == {f"{secure}keycard_refresh", f"{host}keycard_csrf"}
-    check_flags(cookies[f"{secure}keycard_refresh"], secure=bool(secure), path="/v1/auth", seconds=WEEK)
-    check_flags(cookies[f"{host}keycard_csrf"], secure=bool(secure), path="/", seconds=WEEK, readable=True)
+    assert set(cookies) == {f"{prefix}keycard_refresh", f"{prefix}keycard_csrf"}
+    check_flags(cookies[f"{prefix}keycard_refresh"], secure=bool(prefix), seconds=WEEK)
+    check_flags(cookies[f"{prefix}keycard_csrf"], secure=bool(prefix), seconds=WEEK, readable=True)
     assert "access_token" in answer.json
-    assert answer.json["csrf_token"] == cookies[f"{host}keycard_csrf"].value
+    assert answer.json["csrf_token"] == cookies[f"{prefix}keycard_csrf"].value
 
 
 @pytest.mark.parametrize("step", ["login", "refresh"])
-def test_delivery_cookie_keeps_both_tokens_from_scripts(deployment: tuple[Flask, str, str], step: str) -> None:
-    app, host, secure = deployment
+def test_delivery_cookie_keeps_both_tokens_from_scripts(deployment: tuple[Flask, str], step: str) -> None:
+    app, prefix = deployment
     answer = getattr(Browser(app).join(), step)()
     cookies = set_cookies(answer)
-    assert set(cookies) == {f"{host}keycard_access", f"{secure}keycard_refresh", f"{host}keycard_csrf"}
-    check_flags(cookies[f"{host}keycard_access"], secure=bool(secure), path="/", seconds=900)
-    check_flags(cookies[f"{secure}keycard_refresh"], secure=bool(secure), path="/v1/auth", seconds=WEEK)
+    assert set(cookies) == {f"{prefix}keycard_access", f"{prefix}keycard_refresh", f"{prefix}keycard_csrf"}
+    check_flags(cookies[f"{prefix}keycard_access"], secure=bool(prefix), seconds=900)
+    check_flags(cookies[f"{prefix}keycard_refresh"], secure=bool(prefix), seconds=WEEK)
     assert "access_token" not in answer.json
 
 
-def test_a_token_in_a_cookie_is_never_in_a_body(deployment: tuple[Flask, str, str]) -> None:
-    app, host, secure = deployment
+def test_a_token_in_a_cookie_is_never_in_a_body(deployment: tuple[Flask, str]) -> None:
+    app, prefix = deployment
     for actor, names in (
-        (Hybrid, [f"{secure}keycard_refresh"]),
-        (Browser, [f"{secure}keycard_refresh", f"{host}keycard_access"]),
+        (Hybrid, [f"{prefix}keycard_refresh"]),
+        (Browser, [f"{prefix}keycard_refresh", f"{prefix}keycard_access"]),
     ):
         person = actor(app).join()
         for answer in (person.login(), person.refresh()):
@@ -84,8 +84,8 @@ def test_a_token_in_a_cookie_is_never_in_a_body(deployment: tuple[Flask, str, st
                 assert set_cookies(answer)[name].value not in answer.text
 
 
-def test_the_names_in_the_configuration_are_those_that_are_set(deployment: tuple[Flask, str, str]) -> None:
-    app, *_ = deployment
+def test_the_names_in_the_configuration_are_those_that_are_set(deployment: tuple[Flask, str]) -> None:
+    app, _ = deployment
     names = Bearer(app).get("/v1/config").json["cookies"]
     set_by_login = set_cookies(Browser(app).join().login())
     assert set(set_by_login) == {names["access"], names["refresh"], names["csrf"]}
@@ -97,17 +97,32 @@ def test_production_names_work_as_well(https_app: Flask) -> None:
     assert person.refresh().status_code == 200
     assert person.patch(ME, json={"display_name": "Ada"}).status_code == 200
     answer = person.logout()
-    assert set(set_cookies(answer)) == {"__Host-keycard_access", "__Secure-keycard_refresh", "__Host-keycard_csrf"}
+    assert set(set_cookies(answer)) == {"__Host-keycard_access", "__Host-keycard_refresh", "__Host-keycard_csrf"}
     assert all(cookie["secure"] for cookie in set_cookies(answer).values())
 
 
 def test_production_does_not_take_the_names_of_development(https_app: Flask) -> None:
-    """A cookie without the prefix may have been planted by a neighbour on the same domain."""
+    """A cookie without the prefix may have been planted by a neighbour on the same domain; one named `__Secure-` too."""
     person = Browser(https_app).join()
-    token = person.client.get_cookie("__Host-keycard_access").value
-    stranger = Bearer(https_app)
-    stranger.client.set_cookie("keycard_access", token)
-    assert stranger.get(ME).json["type"] == "/problems/authentication-required"
+    stranger = Browser(https_app)
+    stranger.csrf_token = person.csrf_token
+    for prefix in ("", "__Secure-"):
+        for kind in ("access", "refresh"):
+            stranger.client.set_cookie(f"{prefix}keycard_{kind}", person.client.get_cookie(f"__Host-keycard_{kind}").value)
+    for answer in (stranger.get(ME), stranger.refresh(), stranger.logout()):
+        assert answer.json["type"] == "/problems/authentication-required"
+
+
+def test_the_refresh_cookie_opens_nothing_but_refresh_and_logout(deployment: tuple[Flask, str]) -> None:
+    """It travels with every request. Elsewhere it is neither a credential nor a second one."""
+    app, _ = deployment
+    person = Hybrid(app).join()
+    assert person.request("GET", ME).json["type"] == "/problems/authentication-required"
+    patch = person.request("PATCH", ME, headers=person.csrf(), json={})
+    assert patch.json["type"] == "/problems/authentication-required"
+    assert person.request("GET", "/v1/auth/session").json == {"authenticated": False}
+    assert person.get("/v1/auth/session").json["authenticated"] is True
+    assert person.get(ME).status_code == 200
 
 
 @pytest.mark.parametrize("actor", [Hybrid, Browser])
@@ -115,7 +130,7 @@ def test_production_does_not_take_the_names_of_development(https_app: Flask) -> 
 def test_a_refresh_token_born_in_a_cookie_is_refused_in_a_header(app: Flask, actor: type[Hybrid], method: str, path: str) -> None:
     """A script that got hold of it cannot use it, and trying costs the owner nothing."""
     person = actor(app).join()
-    token = person.client.get_cookie("keycard_refresh", path="/v1/auth").value
+    token = person.client.get_cookie("keycard_refresh").value
     answer = Bearer(app).request(method, path, token=token)
     assert answer.status_code == 401
     assert answer.json["type"] == "/problems/invalid-token"
@@ -125,7 +140,7 @@ def test_a_refresh_token_born_in_a_cookie_is_refused_in_a_header(app: Flask, act
 def test_a_refresh_token_born_in_a_body_is_refused_from_a_cookie(user: Bearer, app: Flask) -> None:
     csrf = jwt.decode(user.refresh_token, options={"verify_signature": False})["csrf"]
     browser = Bearer(app)
-    browser.client.set_cookie("keycard_refresh", user.refresh_token, path="/v1/auth")
+    browser.client.set_cookie("keycard_refresh", user.refresh_token)
     answer = browser.request("POST", REFRESH, headers={"X-CSRF-TOKEN": csrf})
     assert (answer.status_code, answer.json["type"]) == (401, "/problems/invalid-token")
     assert user.refresh().status_code == 200

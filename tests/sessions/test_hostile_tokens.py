@@ -76,8 +76,7 @@ class Forge:
 
     def genuine(self, kind: str, *, cookie: bool = False) -> str:
         if cookie:
-            path = "/v1/auth" if kind == "refresh" else "/"
-            found = self.browser.client.get_cookie(f"keycard_{kind}", path=path)
+            found = self.browser.client.get_cookie(f"keycard_{kind}")
             assert found
             return found.value
         token = self.program.refresh_token if kind == "refresh" else self.program.access_token

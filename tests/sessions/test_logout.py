@@ -1,12 +1,13 @@
 """Signing out."""
 
+import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.actors import Bearer, Browser, Hybrid
 
 LOGOUT = "/v1/auth/logout"
-COOKIES = (("keycard_access", "/"), ("keycard_refresh", "/v1/auth"), ("keycard_csrf", "/"))
+COOKIES = ("keycard_access", "keycard_refresh", "keycard_csrf")
 
 
 def logout_by_refresh_token(person: Bearer) -> TestResponse:
@@ -17,14 +18,14 @@ def logout_by_refresh_token(person: Bearer) -> TestResponse:
     return person.request("DELETE", LOGOUT, token=person.refresh_token)
 
 
-def cookies(person: Bearer) -> dict[tuple[str, str], str]:
-    found = {key: person.client.get_cookie(key[0], path=key[1]) for key in COOKIES}
-    return {key: cookie.value for key, cookie in found.items() if cookie}
+def cookies(person: Bearer) -> dict[str, str]:
+    found = {name: person.client.get_cookie(name) for name in COOKIES}
+    return {name: cookie.value for name, cookie in found.items() if cookie}
 
 
-def put_back(person: Bearer, kept: dict[tuple[str, str], str]) -> None:
-    for (name, path), value in kept.items():
-        person.client.set_cookie(name, value, path=path)
+def put_back(person: Bearer, kept: dict[str, str]) -> None:
+    for name, value in kept.items():
+        person.client.set_cookie(name, value)
 
 
 def test_a_sign_out_kills_both_tokens_at_once(person: Bearer) -> None:
@@ -101,7 +102,7 @@ def test_clearing_a_cookie_repeats_its_attributes(app: Flask) -> None:
     cleared = {header.partition("=")[0]: header for header in answer.headers.getlist("Set-Cookie")}
     assert set(cleared) == {"keycard_access", "keycard_refresh", "keycard_csrf"}
     assert all("Max-Age=0" in header and "SameSite=Lax" in header for header in cleared.values())
-    assert "Path=/v1/auth" in cleared["keycard_refresh"]
+    assert all("Path=/;" in f"{header};" for header in cleared.values())
 
 
 def test_without_cookies_none_are_cleared(user: Bearer) -> None:
@@ -120,6 +121,41 @@ def test_a_sign_out_by_cookie_needs_the_csrf_value(app: Flask) -> None:
         answer = person.request("DELETE", LOGOUT)
         assert (answer.status_code, answer.json["type"]) == (403, "/problems/csrf-failed")
         assert person.get("/v1/users/me").status_code == 200
+
+
+@pytest.mark.parametrize("broken", ["garbage", "forged", "expired", "of the other kind", "of nobody"])
+def test_a_broken_access_cookie_does_not_stop_a_sign_out(app: Flask, clock, broken: str) -> None:
+    """The refresh cookie beside it is good, and who wants to leave is let out."""
+    person = Browser(app).join()
+    held = {name.removeprefix("keycard_"): value for name, value in cookies(person).items()}
+    head, claims, signature = held["access"].split(".")
+    values = {
+        "garbage": "x",
+        "forged": f"{head}.{claims}.{signature[::-1]}",
+        "expired": held["access"],
+        "of the other kind": held["refresh"],
+        "of nobody": "a.b.c",
+    }
+    clock.shift(901 if broken == "expired" else 0)
+    person.client.set_cookie("keycard_access", values[broken])
+    assert person.get("/v1/users/me").status_code == 401
+    assert person.logout().status_code == 204
+    assert cookies(person) == {}
+    put_back(person, {"keycard_refresh": held["refresh"]})
+    assert person.refresh().json["type"] == "/problems/session-ended"
+
+
+def test_without_one_good_cookie_nobody_is_signed_out(app: Flask, clock) -> None:
+    """The refusal is that of the first; and the CSRF value must be that of a session whose cookie is good."""
+    person, other = Browser(app).join(), Browser(app).join()
+    person.client.set_cookie("keycard_access", "x")
+    answer = person.request("DELETE", LOGOUT, headers=other.csrf())
+    assert (answer.status_code, answer.json["type"]) == (401, "/problems/invalid-token")
+    assert person.request("DELETE", LOGOUT).json["type"] == "/problems/csrf-failed"
+    assert person.refresh().status_code == 200
+    clock.shift(901)
+    person.client.set_cookie("keycard_refresh", "x")
+    assert person.logout().json["type"] == "/problems/token-expired"
 
 
 def test_a_new_sign_in_after_a_sign_out_works(person: Bearer) -> None:

@@ -242,7 +242,7 @@ class Session:
 
 
 def _travels(cookie: str, *, ending: bool) -> bool:
-    """The refresh cookie goes to refresh and logout, the others everywhere else, as their paths have it."""
+    """The refresh cookie goes to refresh and logout, the only ones that look at it, and the others everywhere else."""
     return cookie.endswith("refresh") is ending
 
 
