@@ -1,7 +1,7 @@
 """Rate limits: one table, kept by Flask-Limiter in memory or Redis, enforced and documented from here.
 
-Every attempt counts, also a malformed or a successful one: a limit that only counts failures can be raced. When Redis
-is away the same limits go on in memory, per process, and the change is logged.
+Every attempt counts, also a malformed or a successful one: a limit that only counts failures can be raced. While Redis
+is away each process counts in its memory, and allows half.
 """
 
 import hashlib
@@ -10,23 +10,22 @@ import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask import Flask, Response, current_app, g, request
 from flask_jwt_extended import get_jwt
-from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
+from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 
-from .. import problems
 from ..config import Settings, settings
 from ..observability import metrics
 from ..problems import Problem, TooManyRequests
-from . import window
 from .body import read_json
 from .device import network_of
+from .rate_storage import SCHEME, RedisOrMemory
 
-EXTENSION = "keycard.limits"
-REDIS_TIMEOUT_SECONDS = 0.25
+EXTENSION = "keycard.limiter"
+RATES = "keycard.rates"
 
 
 def address() -> str:
@@ -64,9 +63,19 @@ class Part(NamedTuple):
     """One part of a rate: so many requests in so many seconds. name: of its policy in the RateLimit headers. text: `3/minute`."""
 
     name: str
-    limit: int
-    window: int
-    text: str
+    item: RateLimitItem
+
+    @property
+    def limit(self) -> int:
+        return self.item.amount
+
+    @property
+    def window(self) -> int:
+        return self.item.get_expiry()
+
+    @property
+    def text(self) -> str:
+        return _text(self.item)
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Rate:
         """The parts of the rate, every one of which must have room. The shortest window has the name of the rate alone."""
         items = sorted(parse_many(getattr(settings, f"ratelimit_{self.name}")), key=lambda each: each.get_expiry())
         names = [self.name, *(f"{self.name}_{each.get_expiry()}" for each in items[1:])]
-        return [Part(name, each.amount, each.get_expiry(), _text(each)) for name, each in zip(names, items, strict=True)]
+        return [Part(name, item) for name, item in zip(names, items, strict=True)]
 
 
 def _text(item: RateLimitItem) -> str:
@@ -112,101 +121,76 @@ UNLIMITED = Limit("unlimited", ())
 TABLE = (LOGIN, PASSWORD, REGISTER, MAIL, GENERAL)
 
 
+class Count(NamedTuple):
+    """What came of counting a request. left: requests that still fit. seconds: until there is room for one more."""
+
+    part: Part
+    granted: bool
+    left: int
+    seconds: int
+
+
 def init_app(app: Flask, settings: Settings) -> None:
-    """Set up the counters, one check per row of the table."""
+    """Set up the counters, and read the table's rates once."""
     app.config["RATELIMIT_ENABLED"] = settings.ratelimit_enabled
-    options: dict[str, Any] = {}
-    if settings.redis_url:
-        options = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
     limiter = Limiter(
         address,
         app=app,
-        storage_uri=f"{window.PREFIX}{settings.redis_url}" if settings.redis_url else "memory://",
-        storage_options=options,
+        storage_uri=f"{SCHEME}+{settings.redis_url}" if settings.redis_url else "memory://",
         strategy="moving-window",
-        in_memory_fallback_enabled=bool(settings.redis_url),
-        key_prefix="keycard",
     )
-    # What it does before and after every request is for routes that it decorates; ours say themselves what counts, and when.
-    every: tuple[Any, ...] = (app.before_request_funcs, app.after_request_funcs)
-    for hooks in every:
-        hooks[None] = [each for each in hooks[None] if not _is_of(limiter, each)]
-    app.extensions[EXTENSION] = {limit.name: _check(limiter, limit, settings) for limit in TABLE}
-    app.extensions["keycard.limiter"] = limiter
-    if settings.redis_url:
+    app.extensions[EXTENSION] = limiter
+    app.extensions[RATES] = {limit.name: [(rate.key, rate.parts(settings)) for rate in limit.rates] for limit in TABLE}
+    if settings.ratelimit_enabled and isinstance(limiter.storage, RedisOrMemory):
+        storage = limiter.storage
         metrics.watch(
             app,
             metrics.Gauge(
                 "keycard_rate_limits_in_memory",
                 "1 while a process counts in its memory, because Redis is away.",
-                lambda: limiter._storage_dead,  # noqa: SLF001 - there is no other way to ask
+                lambda: storage.in_memory,
                 across="livemax",
             ),
         )
-    app.register_error_handler(RateLimitExceeded, _too_many)
     app.after_request(_add_headers)
 
 
-def _is_of(limiter: Limiter, hook: Any) -> bool:
-    """Whether a hook is a method of it, or a partial of one."""
-    return getattr(hook, "__self__", None) is limiter or limiter in getattr(hook, "args", ())
-
-
-def _check(limiter: Limiter, limit: Limit, settings: Settings) -> Callable[[], None]:
-    def check() -> None:
-        """Count this request; Flask-Limiter does so before the body of a decorated function runs."""
-
-    check.__qualname__ = f"check_{limit.name}"  # Flask-Limiter tells limits apart by this name
-    decorated: Callable[[], None] = check
-    for rate in limit.rates:
-        for part in rate.parts(settings):
-            decorated = limiter.shared_limit(part.text, scope=part.name, key_func=rate.key)(decorated)
-    return decorated
-
-
 def count(limit: Limit) -> None:
-    """Count this request against a row of the table.
+    """Count this request against a row of the table, until one of its rates has no room.
 
-    Raises RateLimitExceeded, which is answered as TooManyRequests.
+    Raises TooManyRequests.
     """
     if not (limit.rates and settings().ratelimit_enabled):
         return
-    g.limited = True
+    g.counts = []
     try:
-        current_app.extensions[EXTENSION][limit.name]()
-    except RateLimitExceeded:
-        if limit.name == LOGIN.name:
+        for key, parts in current_app.extensions[RATES][limit.name]:
+            whom = key()
+            for part in parts:
+                _count(part, whom)
+    except TooManyRequests:
+        if limit is LOGIN:
             metrics.count(metrics.LOGINS, "throttled")
         raise
 
 
-def _current() -> list[RequestLimit]:
-    if "limited" not in g:
-        return []
-    limiter: Limiter = current_app.extensions["keycard.limiter"]
-    return limiter.current_limits
-
-
-def _too_many(_: RateLimitExceeded) -> Response:
-    waits = [_seconds_left(each) for each in _current() if each.breached]
-    return problems.response(TooManyRequests(retry_after=max(waits, default=1)))
-
-
-def _seconds_left(each: RequestLimit) -> int:
+def _count(part: Part, whom: str) -> None:
+    limiter: Limiter = current_app.extensions[EXTENSION]
+    granted = limiter.limiter.hit(part.item, "keycard", whom, part.name)
+    window = limiter.limiter.get_window_stats(part.item, "keycard", whom, part.name)
     # The oldest entry may have been written by a process whose clock is ahead of ours.
-    return max(1, min(each.limit.get_expiry(), math.ceil(each.window.reset_time - time.time())))
+    seconds = max(1, min(part.window, math.ceil(window.reset_time - time.time())))
+    g.counts.append(Count(part, granted, max(0, window.remaining), seconds))
+    if not granted:
+        raise TooManyRequests(retry_after=seconds)
 
 
 def _add_headers(response: Response) -> Response:
     """RateLimit and RateLimit-Policy, for the limit with the least room (draft-ietf-httpapi-ratelimit-headers-10)."""
-    current = _current()
-    if current:
-        policies = [f'"{_scope(each)}";q={each.limit.amount};w={each.limit.get_expiry()}' for each in current]
-        least = min(current, key=lambda each: (each.remaining, -_seconds_left(each)))  # of two, the one that takes longer
+    counts: list[Count] = g.get("counts", [])
+    if counts:
+        policies = [f'"{each.part.name}";q={each.part.limit};w={each.part.window}' for each in counts]
+        least = min(counts, key=lambda each: (each.left, -each.seconds))  # of two, the one that takes longer
         response.headers["RateLimit-Policy"] = ", ".join(policies)
-        response.headers["RateLimit"] = f'"{_scope(least)}";r={max(0, least.remaining)};t={_seconds_left(least)}'
+        response.headers["RateLimit"] = f'"{least.part.name}";r={least.left};t={least.seconds}'
     return response
-
-
-def _scope(each: RequestLimit) -> str:
-    return each.request_args[-1]
