@@ -150,7 +150,7 @@ def _notice(kind: str, mail: OutgoingEmail) -> Message | None:
     if user is None and kind != "account_deleted":
         return None
     subject, what, advice = NOTICES[kind]
-    values = {"username": user.username, "roles": " ".join(access.roles_of(user.id))} if user else {}
+    values = {"username": user.username, "roles": " ".join(sorted(access.roles_of(user.id)))} if user else {}
     return _write("notice", mail.recipient, subject=subject, what=what.format(**values), advice=advice)
 
 
