@@ -1,5 +1,6 @@
 """`keycard`: Flask's command line with the app bound."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from .keys.cli import keys_cli
 from .outbox.cli import mail_cli
 from .problems import Problem
 from .serving import serve
+from .sessions.heartbeat import beating
 from .sessions.protection import purge_failures
 from .sessions.purge import purge_sessions
 
@@ -105,6 +107,17 @@ def _find(username: str) -> access.Identity:
 
 def _sentence(problem: Problem) -> str:
     return " ".join([str(problem.description), *(fault["detail"] for fault in problem.errors)])
+
+
+@mail_cli.command("work")
+def work() -> None:
+    """Deliver mail, and keep the revocation mirror complete, until stopped.
+
+    `keycard serve` does so too; this is for servers that do not, and there may be several.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
+    with beating(app):
+        outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 
 
 @openapi_cli.command("write")

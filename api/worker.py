@@ -13,6 +13,7 @@ from flask import Flask
 from . import outbox
 from .app import create_app
 from .database import close_connections
+from .sessions.heartbeat import beating
 from .signals import wake_for_signals
 
 # Each thread that waits for Python's lock wakes up after so long, to ask for it; a request is over sooner, or waits for the
@@ -30,14 +31,15 @@ def create_worker() -> Flask:
 
 
 def deliver_mail() -> None:
-    """Deliver mail until SIGTERM, or until all others have gone. Ctrl-C is for the process that has started this one.
+    """Deliver mail until SIGTERM, or until all others have gone, and keep the revocation mirror complete meanwhile. Ctrl-C is for
+    the process that has started this one.
 
-    Mail can wait, so it gives way to requests.
+    Both can wait a little, so this process gives way to requests.
     """
     os.nice(10)
     threading.Thread(target=_end_with_the_others, name="others", daemon=True).start()
     app = _create_app()
-    with app.app_context():
+    with app.app_context(), beating(app):
         outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM})
 
 

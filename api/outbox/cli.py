@@ -1,25 +1,16 @@
 """keycard mail."""
 
-import signal
 import uuid
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy import ColumnElement, literal_column, or_, select, update
 
 from .. import clock
 from ..database import fetch_all, transaction
 from .models import DEAD, PENDING, OutgoingEmail
-from .worker import run_worker
 
 mail_cli = AppGroup("mail", help="Outgoing mail.")
-
-
-@mail_cli.command("work")
-def work() -> None:
-    """Deliver mail until stopped. `keycard serve` does so too; this is for servers that do not, and there may be several."""
-    run_worker(current_app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 
 
 @mail_cli.command("list")
