@@ -27,6 +27,7 @@ from .keys.cli import keys_cli
 from .outbox.cli import mail_cli
 from .problems import Problem
 from .serving import serve
+from .sessions.heartbeat import beating
 from .sessions.purge import purge_sessions
 from .sessions.throttle import purge_failures
 from .source import checkout
@@ -123,12 +124,13 @@ def _sentence(problem: Problem) -> str:
 
 @mail_cli.command("work")
 def work() -> None:
-    """Deliver mail until stopped. `keycard serve` does so too; this is for servers that do not, and there may be several.
+    """Deliver mail, and keep the revocation mirror complete, until stopped.
 
+    `keycard serve` does so too; this is for servers that do not, and there may be several.
     The first one also listens on KEYCARD_METRICS_PORT, if PROMETHEUS_MULTIPROC_DIR names the folder in which the server counts.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
-    with listening(app):
+    with listening(app), beating(app):
         outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 
 

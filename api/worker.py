@@ -14,6 +14,7 @@ from . import outbox
 from .app import create_app
 from .database import close_connections
 from .health.listener import listening
+from .sessions.heartbeat import beating
 from .signals import wake_for_signals
 
 # Each thread that waits for Python's lock wakes up after so long, to ask for it; a request is over sooner, or waits for the
@@ -31,15 +32,15 @@ def create_worker() -> Flask:
 
 
 def deliver_mail() -> None:
-    """Deliver mail until SIGTERM, or until all others have gone, and listen on the port of the metrics meanwhile. Ctrl-C is for
-    the process that has started this one.
+    """Deliver mail until SIGTERM, or until all others have gone. Ctrl-C is for the process that has started this one.
 
-    Mail can wait, so it gives way to requests.
+    Meanwhile listen on the port of the metrics, and keep the revocation mirror complete. All of it can wait a little, so this
+    process gives way to requests.
     """
     os.nice(10)
     threading.Thread(target=_end_with_the_others, name="others", daemon=True).start()
     app = _create_app()
-    with app.app_context(), listening(app):
+    with app.app_context(), listening(app), beating(app):
         outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM})
 
 

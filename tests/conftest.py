@@ -24,7 +24,7 @@ from api import clock as api_clock
 from api import create_app, keys
 from api.config import Settings
 from api.database import db
-from api.sessions import refresh
+from api.sessions import comparing, refresh
 from tests.actors import Bearer, Browser, Hybrid
 from tests.contract.recorder import RecordingClient
 from tests.outbox.mail_server import MailServer
@@ -210,5 +210,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[time_machine.Traveller]:
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=250_000) + timedelta(days=1)
     # PostgreSQL's own clock cannot be moved; where it is asked, this one answers.
     monkeypatch.setattr(refresh, "_own_now", api_clock.now)
+    monkeypatch.setattr(comparing, "_shared_now", api_clock.now)
     with time_machine.travel(noon, tick=False) as traveller:
         yield traveller

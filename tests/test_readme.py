@@ -23,7 +23,9 @@ import pytest
 
 from api import cli
 from api.config import Settings, load_settings
-from api.sessions import revocation
+from api.sessions import comparing, heartbeat
+from api.sessions.comparing import COMPLETE
+from api.sessions.dead_tokens import PREFIX
 from api.sessions.schemas import DELIVERIES
 from tests.conftest import IN_CI
 
@@ -219,7 +221,13 @@ def test_every_command_shown_exists() -> None:
 
 def test_the_keys_of_the_mirror_are_those_it_writes() -> None:
     shown = re.findall(r"^\| `(keycard:[^`]+)`", README, re.MULTILINE)
-    assert shown == [f"{revocation.PREFIX}sid:<sid>", f"{revocation.PREFIX}sub:<sub>", revocation.COMPLETE]
+    assert shown == [*(f"{PREFIX}{name}" for name in ("sid:<sid>", "gen:<sid>", "sub:<sub>")), COMPLETE]
+
+
+def test_the_times_of_the_mirror_are_those_it_keeps() -> None:
+    text = section("Verifying tokens elsewhere")
+    assert f"{heartbeat.INTERVAL_SECONDS:.0f} seconds" in text
+    assert f"{comparing.LIFE_SECONDS:.0f} seconds" in text
 
 
 def test_the_deliveries_shown_are_those_there_are() -> None:

@@ -7,9 +7,10 @@ from sqlalchemy import update
 
 from .. import clock
 from ..access import Identity, identities
-from ..database import transaction
+from ..database import after_commit, transaction
 from ..http.guards import TokenRevoked
 from ..users import User
+from . import revocation
 from .models import Session
 from .principal import Principal
 from .tokens import TokenPair, expiries, issue
@@ -46,6 +47,7 @@ def renew(principal: Principal) -> TokenPair:
         ).one_or_none()
         if renewed is None:
             raise TokenRevoked
+        after_commit(lambda: revocation.mirror().publish_generation(principal.session_id))
         # Read again: the roles may have changed while the password was being checked.
         identity = Identity.of(database.execute(identities().where(User.id == principal.identity.id)).one())
     return issue(renewed, identity, fresh=True)

@@ -1,4 +1,4 @@
-"""An administrator who lacks a role does not get it by way of somebody who has it, and the person concerned hears of every change."""
+"""An administrator who lacks a role does not get it by way of somebody who has it; and people hear what was changed for them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+import redis
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import OKPAlgorithm
@@ -110,7 +111,7 @@ def test_a_good_token_says_who_is_calling(keys: Keys, verifier: Verifier) -> Non
     [
         {"typ": "JWT"}, {"typ": "rt+jwt"}, {"type": "refresh"}, {"iss": "https://evil.example.com"}, {"aud": "another-service"},
         {"exp": int(time.time()) - 1}, {"exp": None}, {"sub": None}, {"sid": None}, {"epoch": None}, {"roles": "admin"},
-        {"epoch": "0"}, {"key": Ed25519PrivateKey.generate()}, {"kid": "unknown"},
+        {"epoch": "0"}, {"gen": "0"}, {"gen": 0.5}, {"key": Ed25519PrivateKey.generate()}, {"kid": "unknown"},
     ],
 )  # fmt: skip
 def test_any_other_token_is_refused(keys: Keys, verifier: Verifier, wrong: dict[str, Any]) -> None:
@@ -191,6 +192,90 @@ def test_keys_that_cannot_be_read_are_no_fault_of_the_caller(
         monkeypatch.setattr(verify, name, 0.0)
     verifier.verify(keys.token())
     assert keys.reads == 3
+
+
+def test_keys_that_could_not_be_read_anew_for_an_hour_are_not_trusted(
+    keys: Keys, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them may have been taken back. The answer is 503 until they can be read."""
+    clock = Clock()
+    monkeypatch.setattr(verify, "time", clock)
+    verifier.verify(keys.token())
+    keys.broken = True
+    clock.now += 3600
+    verifier.verify(keys.token())
+    clock.now += 2
+    for _ in range(3):
+        assert refused(lambda: verifier.verify(keys.token())).status == 503
+    assert keys.reads == 3
+    keys.broken = False
+    clock.now += 2
+    verifier.verify(keys.token())
+
+
+class Clock:
+    """What the verifier measures durations with."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def mirror(redis_url: str) -> Iterator[redis.Redis]:
+    """A mirror that is complete and holds nothing."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+        client.set(f"{verify.REVOKED}complete", 1)
+        yield client
+        client.flushdb()
+
+
+@pytest.fixture
+def asking(keys: Keys, redis_url: str) -> Verifier:
+    """A verifier that asks the mirror."""
+    return Verifier(ISSUER, jwks_url=keys.url, redis_url=redis_url)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("sid:s", [], [{}, {"epoch": 9, "gen": 9}]),
+        ("sub:u", [{"epoch": 2}, {"epoch": 3}], [{"epoch": 1}, {"epoch": 1, "gen": 9}]),
+        ("gen:s", [{"gen": 2}, {"gen": 3}], [{}, {"gen": 0}, {"gen": 1}, {"epoch": 9, "gen": 1}]),
+        ("gen:u", [{}], []),
+        ("sid:u", [{}], []),
+    ],
+)
+def test_what_the_mirror_says_is_refused(
+    keys: Keys, asking: Verifier, mirror: redis.Redis, case: tuple[str, list[dict[str, int]], list[dict[str, int]]]
+) -> None:
+    """An ended session, older tokens of a renewed one, older tokens of a person; and nobody else's."""
+    name, good, dead = case
+    live, killed = ([keys.token(sub="u", sid="s", **claims) for claims in those] for those in (good, dead))
+    for token in (*live, *killed):
+        asking.verify(token)
+    mirror.set(f"{verify.REVOKED}{name}", 2)
+    for token in live:
+        asking.verify(token)
+    for token in killed:
+        assert refused(lambda token=token: asking.verify(token)).status == 401
+
+
+def test_the_mirror_is_asked_once(keys: Keys, asking: Verifier, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one round trip."""
+    assert mirror.exists(f"{verify.REVOKED}complete")
+    seen: list[str] = []
+    execute = redis.Redis.execute_command
+
+    def telling(self: redis.Redis, *arguments: Any, **options: Any) -> Any:
+        seen.append(arguments[0])
+        return execute(self, *arguments, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", telling)
+    asking.verify(keys.token())
+    assert seen == ["MGET"]
 
 
 def test_a_mirror_that_is_away_lets_nobody_in_unless_told_otherwise(keys: Keys) -> None:

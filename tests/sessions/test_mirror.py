@@ -1,22 +1,21 @@
 """The revocation mirror in Redis: what other services find there, and for how long."""
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import jwt
 import pytest
 import redis
 from flask import Flask
 
-from api import clock as api_clock
 from api import sessions
 from api.database import transaction
-from api.sessions import revocation
 from tests.actors import Bearer
 from tests.conftest import Stores
+from tests.sessions.mirrored import PREFIX, again, assert_absent, assert_mirrored, empty, life, sid
 
-PREFIX = "keycard:revoked:"
 PASSED = 300
 
 
@@ -24,41 +23,6 @@ PASSED = 300
 def app(new_app: Callable[..., Flask], new_stores: Callable[[], Stores], redis_url: str) -> Flask:
     """Both databases with Redis."""
     return new_app(stores=replace(new_stores(), redis_url=redis_url))
-
-
-@pytest.fixture
-def mirror(redis_url: str) -> Iterator[redis.Redis]:
-    """What another service reads."""
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
-
-
-def sid(user: Bearer) -> str:
-    return str(jwt.decode(user.access_token, options={"verify_signature": False})["sid"])
-
-
-def life(user: Bearer) -> float:
-    """The remaining life of the access token, in seconds."""
-    claims = jwt.decode(user.access_token, options={"verify_signature": False})
-    return float(claims["exp"] - api_clock.now().timestamp())
-
-
-def again(user: Bearer) -> Bearer:
-    """The same person on another device."""
-    found = Bearer(user.app, user.name)
-    assert found.login().status_code == 200
-    return found
-
-
-def assert_mirrored(mirror: redis.Redis, *users: Bearer) -> None:
-    """The session has a key that lives exactly as long as its newest access token."""
-    for user in users:
-        assert mirror.get(f"{PREFIX}sid:{sid(user)}") == "1"
-        assert mirror.pttl(f"{PREFIX}sid:{sid(user)}") / 1000 == pytest.approx(life(user), abs=2)
-
-
-def assert_absent(mirror: redis.Redis, *users: Bearer) -> None:
-    assert not mirror.exists(*[f"{PREFIX}sid:{sid(user)}" for user in users])
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
@@ -124,7 +88,7 @@ def test_a_password_change_mirrors_the_other_sessions(app: Flask, clock, mirror:
     body = {"current_password": user.password, "new_password": "Battery-Staple-8"}
     assert user.put("/v1/users/me/password", json={**body, "current_password": "Wrong-Horse-77"}).status_code == 403
     assert_absent(mirror, user, *others)
-    assert user.put("/v1/users/me/password", json=body).status_code == 200
+    assert user.keep(user.put("/v1/users/me/password", json=body)).status_code == 200
     assert_mirrored(mirror, *others)
     assert_absent(mirror, user)
 
@@ -182,57 +146,20 @@ def test_an_ending_that_is_rolled_back_leaves_no_key(app: Flask, mirror: redis.R
     assert not mirror.exists(f"{PREFIX}sub:{user_id}")
 
 
-def test_an_emptied_mirror_is_rebuilt_with_what_still_matters(app: Flask, clock, mirror: redis.Redis) -> None:
-    """Sessions whose last access token has expired need no key, those that go on have none."""
-    expired = Bearer(app).join()
-    expired.logout()
-    clock.shift(901)
-    ended, alive = Bearer(app).join(), Bearer(app).join()
-    ended.logout()
-    clock.shift(PASSED)
-    mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
-    assert Bearer(app).request("GET", "/health/ready").status_code == 200
-    assert_mirrored(mirror, ended)
-    assert_absent(mirror, expired, alive)
-    assert mirror.ttl(f"{PREFIX}complete") == -1
+def test_signing_out_asks_redis_once(app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the mirror was lost: that is mended behind the requests."""
+    people = [Bearer(app).join() for _ in range(2)]
+    seen: list[Any] = []
+    execute = redis.Redis.execute_command
 
+    def telling(self: redis.Redis, *arguments: Any, **options: Any) -> Any:
+        seen.append(arguments[0])
+        return execute(self, *arguments, **options)
 
-def test_a_large_mirror_is_rebuilt_in_batches(app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis answers others in between; and nothing is left of the work but the keys."""
-    monkeypatch.setattr(revocation, "BATCH", 2)
-    people = [Bearer(app).join() for _ in range(5)]
+    monkeypatch.setattr(redis.Redis, "execute_command", telling)
     for each in people:
-        each.logout()
-    mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
-    assert Bearer(app).request("GET", "/health/ready").status_code == 200
-    assert_mirrored(mirror, *people)
-    assert mirror.get(f"{PREFIX}complete") == "1"
-    assert not list(mirror.scan_iter(f"{PREFIX}building:*"))
-
-
-def test_a_mirror_that_is_emptied_while_it_is_rebuilt_is_not_called_complete(
-    app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Keys of the first batches would be missing, and their tokens good again."""
-    monkeypatch.setattr(revocation, "BATCH", 1)
-    people = [Bearer(app).join() for _ in range(3)]
-    for each in people:
-        each.logout()
-    mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
-    with app.app_context():
-        ours, written = revocation.mirror(), 0
-
-    def put_sessions(pipe: redis.client.Pipeline, rows: Sequence[object]) -> None:
-        nonlocal written
-        written += 1
-        if written == 3:
-            mirror.delete(*mirror.scan_iter(f"{PREFIX}*"))
-        type(ours)._put_sessions(ours, pipe, rows)
-
-    monkeypatch.setattr(ours, "_put_sessions", put_sessions)
-    assert Bearer(app).request("GET", "/health/ready").status_code == 503
-    assert not mirror.exists(f"{PREFIX}complete")
-    monkeypatch.undo()
-    assert Bearer(app).request("GET", "/health/ready").status_code == 200
-    assert_mirrored(mirror, *people)
-    assert mirror.exists(f"{PREFIX}complete")
+        assert each.logout().status_code == 204
+        assert seen == ["SET"]
+        seen.clear()
+        empty(mirror)
+        seen.clear()

@@ -28,7 +28,7 @@ from api.config import ConfigurationError, Settings, load_settings
 from api.database import db, transaction
 from api.docs import demo
 from api.prepared import Change
-from api.sessions import revocation
+from api.sessions import dead_tokens, revocation
 from api.users import passwords
 from tests.actors import PASSWORD, Bearer
 from tests.conftest import Stores
@@ -351,7 +351,7 @@ def test_an_epoch_that_was_read_earlier_replaces_no_greater_one(
     """Else a token between the two would be alive again for everybody who reads the mirror."""
     user = Bearer(mirrored).join()
     user_id, key = uuid.UUID(user.id), f"{MIRRORED}sub:{user.id}"
-    real, read, go_on = revocation.fetch_all, threading.Event(), threading.Event()
+    real, read, go_on = dead_tokens.fetch_all, threading.Event(), threading.Event()
 
     def slowly(*arguments: Any) -> Any:
         rows = real(*arguments)
@@ -364,7 +364,7 @@ def test_an_epoch_that_was_read_earlier_replaces_no_greater_one(
         with mirrored.app_context():
             administration.set_roles(user_id, roles)
 
-    monkeypatch.setattr(revocation, "fetch_all", slowly)
+    monkeypatch.setattr(dead_tokens, "fetch_all", slowly)
     first = threading.Thread(target=give, args=("user", "editor"), name="first")
     first.start()
     assert read.wait(30)

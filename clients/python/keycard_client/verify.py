@@ -22,9 +22,11 @@ ALGORITHMS = ("EdDSA", "ES256", "RS256")
 REQUIRED = ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "type", "roles", "scope", "epoch")
 # Keys are read again after this time, so that one that was taken back is not trusted for ever.
 KEYS_LIVE_SECONDS = 300.0
-# And on an unknown `kid`, but not more often than this, or a forger could make every request a call.
+# And no longer trusted after this time if they could not be read: one of them may have been taken back.
+KEYS_TRUSTED_SECONDS = 3600.0
+# Keys are read on an unknown `kid` too, but not more often than this, or a forger could make every request a call.
 MIN_INTERVAL_SECONDS = 10.0
-# As long as there is no key at all, nobody can be let in, so it is tried more often.
+# As long as there is no key to trust, nobody can be let in, so it is tried more often.
 RETRY_SECONDS = 1.0
 TIMEOUT_SECONDS = 5.0
 REDIS_TIMEOUT_SECONDS = 0.5
@@ -135,15 +137,15 @@ class Verifier:
         """Ask the mirror, in one round trip. Without its mark of completeness, what it does not hold means nothing."""
         import redis
 
-        names = ("complete", f"sid:{caller.session_id}", f"sub:{caller.user_id}")
+        names = ("complete", f"sid:{caller.session_id}", f"gen:{caller.session_id}", f"sub:{caller.user_id}")
         try:
-            complete, session, epoch = mirror.mget([REVOKED + name for name in names])
+            complete, session, generation, epoch = mirror.mget([REVOKED + name for name in names])
         except redis.RedisError as error:
-            complete, session, epoch = None, None, None
+            complete = session = generation = epoch = None
             reason = f"the mirror of revocations does not answer: {type(error).__name__}"
         else:
             reason = "the mirror of revocations is not complete"
-        if session is not None or (epoch is not None and caller.claims["epoch"] < int(epoch)):
+        if session is not None or caller.claims.get("gen", 0) < int(generation or 0) or caller.claims["epoch"] < int(epoch or 0):
             raise _invalid("revoked")
         if complete is None and not self._fail_open:
             raise Refused(503, "", reason)
@@ -167,7 +169,7 @@ class _Keys:
             with self._lock:
                 if self._is_wanted(kid):  # still, after waiting for whoever has read them
                     self._read()
-        if found := self._keys.get(kid):
+        if found := self._trusted().get(kid):
             return found
         if self._failure:
             raise Refused(503, "", f"the keys cannot be read: {self._failure}")
@@ -176,10 +178,14 @@ class _Keys:
     def _is_wanted(self, kid: str) -> bool:
         now = time.monotonic()
         stale = kid not in self._keys or now - self._read_at > KEYS_LIVE_SECONDS
-        return stale and now - self._asked_at > (MIN_INTERVAL_SECONDS if self._keys else RETRY_SECONDS)
+        return stale and now - self._asked_at > (MIN_INTERVAL_SECONDS if self._trusted() else RETRY_SECONDS)
+
+    def _trusted(self) -> dict[str, jwt.PyJWK]:
+        """The keys as they were read last, if that was not too long ago."""
+        return self._keys if time.monotonic() - self._read_at <= KEYS_TRUSTED_SECONDS else {}
 
     def _read(self) -> None:
-        """Read the keys. Where that fails, those that are known stay good."""
+        """Read the keys. Where that fails, those that are known stay good for KEYS_TRUSTED_SECONDS."""
         try:
             found = httpx.get(self._url, timeout=TIMEOUT_SECONDS).raise_for_status().json()
             keys = [each for each in jwt.PyJWKSet.from_dict(found).keys if each.algorithm_name in ALGORITHMS]
@@ -207,8 +213,9 @@ def _connect(url: str) -> _Redis:
 def _caller(claims: dict[str, Any]) -> Caller:
     """Raises InvalidTokenError for claims of the wrong kind."""
     roles, scope = claims["roles"], claims["scope"]
-    shapes = (isinstance(roles, list), isinstance(scope, str), isinstance(claims["epoch"], int), isinstance(claims["sid"], str))
-    if claims["type"] != "access" or not all(shapes):
+    numbers = claims["epoch"], claims.get("gen", 0)
+    shapes = (isinstance(roles, list), isinstance(scope, str), isinstance(claims["sid"], str))
+    if claims["type"] != "access" or not all(shapes) or not all(isinstance(number, int) for number in numbers):
         raise jwt.InvalidTokenError("not the claims of an access token")
     return Caller(claims["sub"], claims["sid"], tuple(roles), tuple(scope.split()), claims)
 

@@ -16,6 +16,8 @@ export interface Claims {
   scope: string;
   /** Which of the bearer's tokens this is one of: revoking them all raises the number. */
   epoch: number;
+  /** The same, of the tokens of this session: renewing the session raises the number. Without it, 0. */
+  gen?: number;
   [name: string]: unknown;
 }
 
@@ -60,7 +62,9 @@ const ALGORITHMS: Record<string, { importing: AlgorithmIdentifier | RsaHashedImp
 };
 // Keys are read again after this time, so that one that was taken back is not trusted for ever.
 const KEYS_LIVE_MS = 300_000;
-// And on an unknown `kid`, but not more often than this, or a forger could make every request a call.
+// And no longer trusted after this time if they could not be read: one of them may have been taken back.
+const KEYS_TRUSTED_MS = 3_600_000;
+// Keys are read on an unknown `kid` too, but not more often than this, or a forger could make every request a call.
 const MIN_INTERVAL_MS = 10_000;
 const FETCH_TIMEOUT_MS = 10_000;
 const REVOKED = 'keycard:revoked:';
@@ -118,8 +122,9 @@ export class Verifier {
     if (!audiences.includes(this.#audience)) throw invalid('for another audience');
     if (claims.type !== 'access') throw invalid('not an access token');
     if (typeof claims.exp !== 'number' || claims.exp * 1000 <= Date.now()) throw invalid('expired');
-    const { sub, sid, scope, roles, epoch } = claims;
-    if ([sub, sid, scope].some((each) => typeof each !== 'string') || !Array.isArray(roles) || typeof epoch !== 'number') {
+    const { sub, sid, scope, roles, epoch, gen = 0 } = claims;
+    const kinds = [...[sub, sid, scope].map((each) => typeof each === 'string'), ...[epoch, gen].map(Number.isInteger)];
+    if (!Array.isArray(roles) || kinds.includes(false)) {
       throw invalid('a claim is missing');
     }
     return claims as Claims;
@@ -127,21 +132,26 @@ export class Verifier {
 
   async #key(kid: unknown): Promise<Key> {
     if (typeof kid !== 'string') throw invalid('names no key');
-    const stale = !this.#keys.has(kid) || Date.now() - this.#fetchedAt > KEYS_LIVE_MS;
-    const mayAsk = this.#fetching || this.#keys.size === 0 || Date.now() - this.#askedAt > MIN_INTERVAL_MS;
+    const stale = !this.#keys.has(kid) || this.#age() > KEYS_LIVE_MS;
+    const mayAsk = this.#fetching || this.#age() > KEYS_TRUSTED_MS || Date.now() - this.#askedAt > MIN_INTERVAL_MS;
     if (stale && mayAsk) await this.#refetch();
     const found = this.#keys.get(kid);
     if (!found) throw invalid('signed with an unknown key');
     return found;
   }
 
-  /** Read the keys, once for all who wait. Where that fails, those that are known stay good. */
+  /** How long ago the keys were read; for ever if there are none. */
+  #age(): number {
+    return Date.now() - this.#fetchedAt;
+  }
+
+  /** Read the keys, once for all who wait. Where that fails, those that are known stay good, unless they are too old. */
   async #refetch(): Promise<void> {
     this.#fetching ??= this.#read().finally(() => {
       this.#fetching = undefined;
     });
     await this.#fetching.catch((error: unknown) => {
-      if (this.#keys.size === 0) throw error;
+      if (this.#age() > KEYS_TRUSTED_MS) throw error;
     });
   }
 
@@ -158,9 +168,10 @@ export class Verifier {
 
 /** Ask the mirror of revocations. Without its mark of completeness, what it does not hold means nothing. */
 async function refuseRevoked(claims: Claims, read: NonNullable<VerifierOptions['revocations']>): Promise<void> {
-  const keys = ['complete', `sid:${claims.sid}`, `sub:${claims.sub}`].map((name) => REVOKED + name);
-  const [complete = null, session = null, epoch = null] = await read(keys).catch(() => []);
-  if (session !== null || (epoch !== null && claims.epoch < Number(epoch))) throw invalid('revoked');
+  const { sub, sid, epoch, gen = 0 } = claims;
+  const keys = ['complete', `sid:${sid}`, `gen:${sid}`, `sub:${sub}`].map((name) => REVOKED + name);
+  const [complete = null, session = null, leastGen = null, leastEpoch = null] = await read(keys).catch(() => []);
+  if (session !== null || gen < Number(leastGen) || epoch < Number(leastEpoch)) throw invalid('revoked');
   if (complete === null) throw new Refused(503, '', 'the mirror of revocations cannot be read, or is not complete');
 }
 

@@ -131,6 +131,25 @@ test('an issuer that is away refuses nobody who holds a token of a known key', a
   assert.equal((await verifier.verify(await one.sign())).sub, 'u');
 });
 
+test('keys that could not be read anew for an hour are not trusted', async (context) => {
+  context.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const one = await newKey('one');
+  let away = false;
+  const fetch = async () => {
+    if (away) throw new TypeError('fetch failed');
+    return new Response(JSON.stringify({ keys: [one.jwk] }));
+  };
+  const verifier = new Verifier({ issuer: ISSUER, fetch });
+  await verifier.verify(await one.sign());
+  away = true;
+  context.mock.timers.tick(3_600_000);
+  await verifier.verify(await one.sign());
+  context.mock.timers.tick(1);
+  await assert.rejects(verifier.verify(await one.sign()), TypeError);
+  away = false;
+  await verifier.verify(await one.sign());
+});
+
 test('the guard lets in who has every role and scope, and answers problems to others', async (context) => {
   const key = await newKey('one');
   const { verifier } = published([key]);
@@ -167,9 +186,12 @@ test('a revoked token is refused at once, and everybody while nobody can tell', 
   const { verifier } = published([key], { revocations });
   const token = await key.sign();
   assert.equal((await verifier.verify(token)).sub, 'u');
-  mirror.set('keycard:revoked:sid:another', '1').set('keycard:revoked:sub:u', '3');
+  mirror.set('keycard:revoked:sid:another', '1').set('keycard:revoked:gen:another', '9').set('keycard:revoked:sub:u', '3');
   assert.equal((await verifier.verify(token)).sub, 'u');
-  for (const [name, value] of [['sub:u', '4'], ['sid:s', '1']]) {
+  mirror.set('keycard:revoked:gen:s', '2');
+  for (const gen of [2, 3]) assert.equal((await verifier.verify(await key.sign({ gen }))).sub, 'u');
+  for (const gen of [undefined, 0, 1, '2', null]) await assert.rejects(verifier.verify(await key.sign({ gen })), refused(401), `${gen}`);
+  for (const [name, value] of [['sub:u', '4'], ['sid:s', '1'], ['gen:s', '1']]) {
     mirror.set(`keycard:revoked:${name}`, value);
     await assert.rejects(verifier.verify(token), refused(401), name);
     mirror.delete(`keycard:revoked:${name}`);
