@@ -24,7 +24,7 @@ from ..problems import ServiceUnavailable
 from .models import SigningKey
 
 EXTENSION = "keycard.keyring"
-# A rotation is seen by every process after this; a withdrawn key is dead after this.
+# A new key is seen by every process after this. A withdrawn one is dead at the next request (`check`).
 RELOAD_SECONDS = 10.0
 # An unknown `kid` asks the database at most this often, or strangers could make every request a query.
 UNKNOWN_RELOAD_SECONDS = 1.0

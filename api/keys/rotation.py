@@ -1,13 +1,13 @@
 """Making keys, and rotating them with overlap."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import Row, Update, delete, func, or_, select, update
 
 from .. import audit, clock
 from ..config import settings
@@ -17,6 +17,7 @@ from .models import SigningKey
 
 # Verifiers may keep the JWKS for this long, so a key is published this long before it signs.
 JWKS_MAX_AGE = 300
+LOCK = "keycard.signing_keys"
 
 
 def ensure_current() -> None:
@@ -25,7 +26,7 @@ def ensure_current() -> None:
     if algorithm == "HS256":
         return
     with transaction() as session:
-        one_at_a_time("keycard.signing_keys")  # instances that start together make one key, not one each
+        one_at_a_time(LOCK)  # instances that start together make one key, not one each
         now = clock.now()
         usable = select(SigningKey.kid).where(
             SigningKey.algorithm == algorithm,
@@ -33,7 +34,7 @@ def ensure_current() -> None:
             or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > now),
         )
         if session.scalars(usable.limit(1)).first() is None:
-            session.add(_new_key(algorithm, delay=timedelta(0)))
+            session.add(_new_key(algorithm))
             after_commit(keyring().forget)
 
 
@@ -41,21 +42,29 @@ def rotate(*, compromised: bool = False) -> SigningKey:
     """Add a key that takes over signing, and retire the ones before it.
 
     The new key is published at once and signs after JWKS_MAX_AGE, when every verifier has seen it; the old ones verify
-    until the last token they signed has expired. compromised: the new key signs now and the old ones are dead now, which
+    until the last token they signed has expired. compromised: the new key signs now and the old ones are deleted, which
     signs everybody out. Raises ValueError with HS256, whose secret is a setting.
     """
-    if settings().jwt_algorithm == "HS256":
+    algorithm = settings().jwt_algorithm
+    if algorithm == "HS256":
         raise ValueError("with HS256 there is no key to rotate: change KEYCARD_JWT_SECRET and KEYCARD_JWT_VERIFYING_SECRET")
-    key = _new_key(settings().jwt_algorithm, delay=timedelta(seconds=0 if compromised else JWKS_MAX_AGE))
-    overlap = max(settings().access_token_lifetime, settings().refresh_token_lifetime)
-    retired_at = clock.now() if compromised else key.active_from + timedelta(seconds=overlap)
-    still_alive = or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > retired_at)
     with transaction() as session:
-        session.execute(update(SigningKey).where(still_alive).values(retired_at=retired_at))
+        one_at_a_time(LOCK)
+        key = _new_key(algorithm, delay=timedelta(seconds=0 if compromised else JWKS_MAX_AGE))
+        session.execute(delete(SigningKey) if compromised else _retire_at(key.active_from + _longest_life()))
         session.add(key)
         audit.record("key_rotated", None, detail="compromised" if compromised else None)
         after_commit(keyring().forget)
     return key
+
+
+def _longest_life() -> timedelta:
+    return timedelta(seconds=max(settings().access_token_lifetime, settings().refresh_token_lifetime))
+
+
+def _retire_at(moment: datetime) -> Update:
+    still_alive = or_(SigningKey.retired_at.is_(None), SigningKey.retired_at > moment)
+    return update(SigningKey).where(still_alive).values(retired_at=moment)
 
 
 def list_keys() -> Sequence[Row[Any]]:
@@ -77,7 +86,8 @@ def purge_retired() -> int:
     return int(gone.rowcount)
 
 
-def _new_key(algorithm: str, *, delay: timedelta) -> SigningKey:
+def _new_key(algorithm: str, *, delay: timedelta = timedelta(0)) -> SigningKey:
+    """Make a key pair, in a transaction that makes no other at the same time."""
     private = generate_private_key(65537, 2048) if algorithm == "RS256" else Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     now = clock.now()
@@ -85,6 +95,14 @@ def _new_key(algorithm: str, *, delay: timedelta) -> SigningKey:
         kid=public_jwk(private, algorithm)["kid"],
         algorithm=algorithm,
         private_key=pem,
-        created_at=now,
+        created_at=_newer_than_all(now),
         active_from=now + delay,
     )
+
+
+def _newer_than_all(now: datetime) -> datetime:
+    """The moment, or the next one that is free: the newest of them tells processes that the keys have changed, and the clock of
+    the machine that made the last one may be ahead of ours."""
+    with transaction() as session:
+        newest: datetime | None = session.scalar(select(func.max(SigningKey.created_at)))
+    return max(now, newest + timedelta(microseconds=1)) if newest else now

@@ -131,14 +131,62 @@ def test_two_rotations_in_one_waiting_time_leave_a_key_that_signs(own_app: Flask
 def test_a_compromised_rotation_kills_every_token_at_once(own_app: Flask) -> None:
     user = Bearer(own_app).join()
     new = rotate(own_app, compromised=True)
-    with own_app.app_context():
-        keys.keyring().forget()
     assert user.get("/v1/users/me").json["type"] == "/problems/invalid-token"
     assert user.refresh().json["type"] == "/problems/invalid-token"
     assert published(own_app) == [new]
     assert user.login().status_code == 200
     assert kid(user.access_token) == new
     assert user.get("/v1/users/me").status_code == 200
+
+
+def test_a_compromised_rotation_holds_at_the_next_request_of_every_process(
+    own_app: Flask, new_app: Callable[..., Flask], stores: Stores
+) -> None:
+    """The other one has read the keys a moment ago. It refuses each kind of token, and signs with the new key at once."""
+    other = new_app(stores=stores)
+    stays, leaves, renews = (Bearer(other).join() for _ in range(3))
+    assert stays.get("/v1/users/me").status_code == 200
+    new = rotate(own_app, compromised=True)
+    assert stays.get("/v1/users/me").json["type"] == "/problems/invalid-token"
+    assert stays.refresh().json["type"] == "/problems/invalid-token"
+    assert leaves.refresh().json["type"] == "/problems/invalid-token"
+    assert renews.reauthenticate().json["type"] == "/problems/invalid-token"
+    assert stays.login().status_code == 200
+    assert kid(stays.access_token) == new
+    assert stays.get("/v1/users/me").status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [-600, 600])
+def test_a_compromised_rotation_holds_although_its_clock_is_wrong(
+    own_app: Flask, new_app: Callable[..., Flask], stores: Stores, clock, seconds: int
+) -> None:
+    """The operator's machine is ten minutes behind the servers, or ahead of them."""
+    other = new_app(stores=stores)
+    user = Bearer(other).join()
+    clock.shift(seconds)
+    rotate(own_app, compromised=True)
+    clock.shift(-seconds)
+    assert user.get("/v1/users/me").json["type"] == "/problems/invalid-token"
+    assert user.login().status_code == 200
+    assert user.get("/v1/users/me").status_code == 200
+
+
+def test_the_first_request_after_a_compromised_rotation_may_be_any(
+    own_app: Flask, new_app: Callable[..., Flask], stores: Stores
+) -> None:
+    """Each asks the database by itself; none relies on another that has noticed."""
+    calls: list[Callable[[Bearer], Any]] = [
+        lambda user: user.get("/v1/users/me"),
+        lambda user: user.refresh(),
+        lambda user: user.reauthenticate(),
+        lambda user: user.get("/v1/users/me/sessions"),
+    ]
+    for call in calls:
+        other = new_app(stores=stores)
+        user = Bearer(other).join()
+        rotate(own_app, compromised=True)
+        assert call(user).json["type"] == "/problems/invalid-token"
+        assert Bearer(other, user.name).login().status_code == 200
 
 
 def test_a_compromised_rotation_withdraws_a_key_that_still_waited(own_app: Flask, clock) -> None:

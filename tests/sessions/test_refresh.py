@@ -37,6 +37,19 @@ def test_the_parent_answers_the_same_successor_within_the_grace_window(app: Flas
     assert user.refresh().status_code == 200
 
 
+def test_a_repeated_answer_is_in_the_audit_log(app: Flask) -> None:
+    """With the address to which it went: that of the owner, or of somebody who has copied the token."""
+    user = Bearer(app).join()
+    parent = user.refresh_token
+    user.refresh()
+    elsewhere = Bearer(app)
+    elsewhere.client.environ_base["REMOTE_ADDR"] = "203.0.113.7"
+    assert elsewhere.request("POST", "/v1/auth/refresh", token=parent).status_code == 200
+    newest = user.get("/v1/users/me/events").json["items"][0]
+    assert (newest["type"], newest["ip_address"]) == ("refresh_repeated", "203.0.113.7")
+    assert newest["session_id"] == user.get("/v1/auth/session").json["session"]["id"]
+
+
 def test_the_parent_after_the_window_is_reuse(app: Flask, clock) -> None:
     user = Bearer(app).join()
     parent = user.refresh_token
