@@ -106,8 +106,9 @@ def try_password(name: str, user_id: uuid.UUID | None) -> Attempt:
     account = str(user_id) if user_id else key
     if not settings().ratelimit_enabled:
         return Attempt(key, account)
-    failures = _count_here(key, NETWORK)
-    anywhere = _count(account, ANYWHERE, ACCOUNT)
+    with transaction():
+        failures = _count_here(key, NETWORK)
+        anywhere = _count(account, ANYWHERE, ACCOUNT)
     return Attempt(key, account, anywhere is not None or _is_known(user_id), failures, anywhere or 0)
 
 

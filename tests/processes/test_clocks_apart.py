@@ -101,7 +101,7 @@ def test_a_revocation_on_one_counts_on_the_other_at_once(service: Service) -> No
         there = changes.at(other)
         assert there.login().status_code == 200
         body = {"current_password": there.password, "new_password": NEW_PASSWORD}
-        assert there.put("/v1/users/me/password", json=body).status_code == 204
+        assert there.keep(there.put("/v1/users/me/password", json=body)).status_code == 200
         for server in service.all:
             for dead in (leaves, stolen):
                 assert dead.at(server).get("/v1/users/me").json["type"] == REVOKED

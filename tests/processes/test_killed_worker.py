@@ -77,8 +77,9 @@ def live(server: Server, ledger: Ledger) -> None:
     stolen = changes.at(server)
     ledger.insist(changes.login, 200)
     body = {"current_password": changes.password, "new_password": NEW_PASSWORD}
-    ledger.insist(lambda: changes.put("/v1/users/me/password", json=body), 204, again=403)
+    ledger.insist(lambda: changes.put("/v1/users/me/password", json=body), 200, again=401)
     changes.password = stolen.password = NEW_PASSWORD
+    ledger.insist(changes.login, 200)
     ledger.keep(alive=[stays, changes], dead=[leaves, stolen])
 
 

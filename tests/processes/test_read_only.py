@@ -13,7 +13,7 @@ from flask_migrate import upgrade
 
 from api import create_app, keys
 from api.database import close_connections
-from tests.actors import Bearer
+from tests.actors import Bearer, Operator
 from tests.conftest import Stores
 from tests.contract.recorder import RecordingClient
 from tests.processes.servers import PostgresServer, eventually
@@ -110,15 +110,15 @@ def test_what_writes_is_503_until_writes_are_taken_again(service: Service) -> No
     for _ in range(2):  # the second time on new connections
         assert [seen(write()) for write in writes] == [UNAVAILABLE] * len(writes)
         assert [person.get("/v1/users/me").status_code for person in service.people] == [200, 200]
-    ready = new.get("/health/ready")
-    assert (ready.status_code, ready.json["checks"]["database"]) == (503, "read-only")
+    assert new.get("/health/ready").status_code == 503
+    assert Operator(service.app).ready().json["database"] == "read-only"
     assert new.get("/health/live").status_code == 200
 
     service.end()
     eventually(lambda: new.get("/health/ready").status_code == 200)
     assert new.register().status_code == 201
     assert ada.refresh().status_code == 200
-    assert change_password(ada).status_code == 204
+    assert change_password(ada).status_code == 200
     assert eve.logout().status_code == 204
     assert eve.get("/v1/users/me").json["type"] == "/problems/token-revoked"
     assert new.get("/health/ready").status_code == 200

@@ -50,7 +50,7 @@ class Wire:
         self.delay = 0.0
         self.silent = False
         self.lost = 0
-        self._to_lose = 0
+        self._left = 0
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._stopped = threading.Event()
@@ -60,10 +60,10 @@ class Wire:
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
-    def lose_answers_to_commit(self, number: int = 1) -> None:
-        """Let the next so many COMMITs be done by the database, and cut their connections instead of answering."""
+    def lose_the_answer_to_commit(self, nth: int = 1) -> None:
+        """Let the nth COMMIT from now on be done by the database, and cut its connection instead of answering."""
         with self._lock:
-            self._to_lose, self.lost = number, 0
+            self._left, self.lost = nth, 0
 
     def cut(self) -> None:
         """Break every open connection; new ones are possible."""
@@ -108,9 +108,8 @@ class Wire:
     def _ask(self, data: bytes, drain: socket.socket, connection: Connection) -> bool:
         if connection.commits(data):
             with self._lock:
-                if self._to_lose:
-                    self._to_lose -= 1
-                    connection.lose = True
+                self._left -= 1
+                connection.lose = self._left == 0
         drain.sendall(data)
         return True
 
