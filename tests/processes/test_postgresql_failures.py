@@ -182,7 +182,7 @@ def test_a_sign_in_whose_commit_got_lost_can_be_repeated(service: Service, nth: 
 
 
 def test_a_password_change_whose_commit_got_lost_has_ended_the_other_sessions(service: Service) -> None:
-    """The new password is the one that counts. No token of before works, neither a thief's nor one's own: the new pair got lost."""
+    """The new password counts. No token of before works, neither a thief's nor one's own: the new pair got lost."""
     user = Visitor(service.wired).join()
     stolen = user.at(service.server)
     assert user.login().status_code == 200
