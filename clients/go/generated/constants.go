@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8"
+	DocumentSHA256  = "63fcb9c2127da0fce487c1400b4ef4d7471648ef48ab0aa4dbc02cb1dae9cc5a"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8',
+  sha256: '63fcb9c2127da0fce487c1400b4ef4d7471648ef48ab0aa4dbc02cb1dae9cc5a',
 } as const;
