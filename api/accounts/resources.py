@@ -50,7 +50,7 @@ class Register(MethodView):
         Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
         somebody else is never told.
         """
-        return registration.register(**account), 201, {"Location": "/v1/users/me"}
+        return registration.sign_up(**account), 201, {"Location": "/v1/users/me"}
 
 
 @joining.route("/email/verify", tags=["auth"])
