@@ -145,7 +145,7 @@ class Settings:
     redis_required: bool = _setting(default=True, doc="whether `/health/ready` is 503 while a configured Redis is away")
     jwt_algorithm: str = _setting("EdDSA", "`EdDSA`, `RS256`, or `HS256` with a secret", OneOf(["EdDSA", "RS256", "HS256"]))
     jwt_secret: str | None = _setting(
-        None, "the HS256 secret, at least 32 random bytes; only with `KEYCARD_JWT_ALGORITHM=HS256`", secret=True
+        None, "the HS256 secret, 32 random bytes or more; only with `KEYCARD_JWT_ALGORITHM=HS256`", secret=True
     )
     jwt_verifying_secret: str | None = _setting(
         None, "another HS256 secret, which only verifies: the one before, or the one to come, while it is changed", secret=True
@@ -197,7 +197,7 @@ class Settings:
     max_body_bytes: int = _setting(65_536, "largest accepted request body, bytes", Range(1024))
     password_policy: str = _setting(
         "classic",
-        "`classic` (10 characters, an upper-case letter, a digit) or `nist` (15 characters)",
+        "`classic` (10 characters, one of A-Z, a digit) or `nist` (15 characters); what is easy to guess is refused by both",
         OneOf(["classic", "nist"]),
     )
     reserved_usernames: tuple[str, ...] = _setting(
