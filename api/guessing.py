@@ -10,6 +10,8 @@ from zxcvbn import zxcvbn
 
 # zxcvbn can take seconds for a long password, so that only its start is judged, and if that is weak its end.
 _PART = 24
+# Fewer characters beside the words of the context are too few.
+_LEFT = 6
 # The score of what takes 10^8 guesses and more.
 _GOOD = 3
 MIN_SECRET_BYTES = 32
@@ -38,8 +40,16 @@ def is_easy(password: str, context: Iterable[str] = ()) -> bool:
 
     context: texts that a guesser knows, such as the username. They count with all their parts.
     """
-    words = [word for text in context for word in (text, *re.split(r"[^A-Za-z0-9]+", text)) if len(word) >= 3]
-    return all(_score(part, words) < _GOOD for part in (password[:_PART], password[-_PART:]))
+    words = [word for text in context for word in (text, *text.split("@"), *re.split(r"[^A-Za-z0-9]+", text)) if len(word) >= 3]
+    return _rests_on(password, words) or all(_score(part, words) < _GOOD for part in (password[:_PART], password[-_PART:]))
+
+
+def _rests_on(password: str, words: list[str]) -> bool:
+    """Say whether little is left of a password without these words. zxcvbn finds three pieces of any kind hard enough."""
+    left = password
+    for word in sorted(words, key=len, reverse=True):
+        left = re.sub(re.escape(word), "", left, flags=re.IGNORECASE)
+    return len(left) < _LEFT < len(password)
 
 
 def _score(part: str, words: list[str]) -> int:
