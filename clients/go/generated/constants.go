@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8"
+	DocumentSHA256  = "3472709f32cf84a196c2d36897b30028f74219a821bd4e7b98a29f178e0ecd15"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8',
+  sha256: '3472709f32cf84a196c2d36897b30028f74219a821bd4e7b98a29f178e0ecd15',
 } as const;
