@@ -11,8 +11,9 @@ from tests.actors import PASSWORD
 from tests.processes.servers import Server, eventually
 
 # So many people are there for each use of a token.
-PEOPLE = 20
+PEOPLE = 15
 USES = ("describe", "verify", "change", "reset", "undo")
+OPERATIONS = {"describe_mailed_token", "verify_email", "reset_password", "undo_email_change"}
 
 
 def write_tokens(server: Server, folder: Path) -> Path:
