@@ -137,7 +137,7 @@ class ResetPassword(MethodView):
 class Me(MethodView):
     @me.operation("get_me", access_token)
     @me.response(200, UserSchema, description="Your account.")
-    @me.links(update=link("update_me", "Change your profile."))
+    @me.links(update=link("update_me", "Change your profile."), password=link("change_password", "Change your password."))
     def get(self) -> Any:
         """Get your account
 

@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "63fcb9c2127da0fce487c1400b4ef4d7471648ef48ab0aa4dbc02cb1dae9cc5a"
+	DocumentSHA256  = "2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

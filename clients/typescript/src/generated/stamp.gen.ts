@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '63fcb9c2127da0fce487c1400b4ef4d7471648ef48ab0aa4dbc02cb1dae9cc5a',
+  sha256: '2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc',
 } as const;
