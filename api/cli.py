@@ -3,13 +3,17 @@
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from copy import copy
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup, FlaskGroup, with_appcontext
+from flask.cli import AppGroup, FlaskGroup, run_command, with_appcontext
 from flask_migrate.cli import db as all_db_commands
+from werkzeug.serving import is_running_from_reloader
 
 from . import access, admin, keys, openapi, outbox
 from .accounts import register, revoke_everything
@@ -25,6 +29,7 @@ from .doctor import diagnose
 from .health.listener import listening
 from .keys.cli import keys_cli
 from .outbox.cli import mail_cli
+from .ports import CannotListenError, reserved
 from .problems import Problem
 from .serving import serve
 from .sessions.heartbeat import beating
@@ -62,6 +67,28 @@ def _db_cli() -> click.Group:
 @click.version_option(package_name="keycard")
 def main() -> None:
     """Keycard, the authentication service."""
+
+
+def _run() -> click.Command:
+    """Flask's `run`, which refuses a port that is taken as `serve` does."""
+    command: click.Command = copy(run_command)
+    run: Any = run_command.callback
+
+    @wraps(run)
+    def checked(host: str, port: int, **options: Any) -> None:
+        # The process that reloads has been given the port by the one that has started it.
+        is_needed = not (host.startswith("unix://") or is_running_from_reloader())
+        try:
+            with reserved("--port", host, port) if is_needed else nullcontext():
+                run(host=host, port=port, **options)
+        except CannotListenError as fault:
+            raise SystemExit(f"Keycard cannot start:\n{fault}") from None
+
+    command.callback = checked
+    return command
+
+
+main.add_command(_run())  # in place of Flask's own
 
 
 @click.command()

@@ -7,23 +7,22 @@ with it, and inherits nothing that two must not have. Where forking is not safe 
 import logging
 import multiprocessing
 import os
-import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 
 import click
 import granian
 from sqlalchemy.engine import make_url
 
-from . import keys, machine
+from . import keys, machine, ports
 from .accounts.demo import create_demo_accounts, remove_demo_accounts
 from .app import create_app
 from .config import ConfigurationError, Settings, load_settings, settings
 from .observability import logs, metrics
-from .signals import spare_forks, wake_for_signals
+from .signals import hold, obey_first, spare_forks
 from .worker import deliver_mail
 
 WORKER_BYTES = 160 * 2**20
@@ -32,7 +31,7 @@ logger = logging.getLogger("keycard")
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8000, show_default=True, help="Port to listen on.")
 @click.option("--workers", type=click.IntRange(1), help="Processes. [default: one per core, with PostgreSQL and Redis]")
 @click.option("--threads", default=32, show_default=True, help="Threads of each process.")
 def serve(host: str, port: int, workers: int | None, threads: int) -> None:
@@ -41,21 +40,20 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
         chosen = load_settings()
     except ConfigurationError as error:
         raise SystemExit(f"Keycard cannot start:\n{error}") from None
-    _refuse_metrics_port(chosen, port)
     logs.configure(chosen)
     workers = workers or affordable_workers(chosen)
-    if workers > 1 and not chosen.redis_url:
-        click.echo("Without KEYCARD_REDIS_URL every process counts its rate limits alone.", err=True)
     hashing = chosen.argon2_concurrency or max(1, machine.cores() // workers)
     waiting = max(0, threads // 2 - hashing) if chosen.argon2_queue is None else chosen.argon2_queue
     os.environ |= {"KEYCARD_ARGON2_CONCURRENCY": str(hashing), "KEYCARD_ARGON2_QUEUE": str(waiting)}
     spare_forks()
     multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
-    with metrics.shared_folder(chosen):
-        _prepare(host, port)
+    with _reserved(chosen, host, port) as address, metrics.shared_folder(chosen):
+        if workers > 1 and not chosen.redis_url:
+            click.echo("Without KEYCARD_REDIS_URL every process counts its rate limits alone.", err=True)
+        _prepare(address, port)
         server = granian.Granian(
             "api.worker:create_worker",
-            address=host,
+            address=address,
             port=port,
             interface=granian.constants.Interfaces.WSGI,
             workers=workers,
@@ -66,30 +64,29 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
             respawn_failed_workers=True,
             log_dictconfig=logs.granian_config(),
         )
+        server.on_startup(obey_first)  # by then Granian's handlers are there
+        hold()
         with _mailing():
-            wake_for_signals()
-            server.serve()
+            try:
+                server.serve()
+            except RuntimeError:  # a stranger has taken the port meanwhile, which Granian tells with fifty frames of its Rust
+                ports.check("--port", host, port)
+                raise
 
 
-def _refuse_metrics_port(chosen: Settings, port: int) -> None:
-    """End here if nobody can listen on the port of the metrics, say because it is in use. port: that of the API."""
-    if chosen.metrics_port is None:
-        return
-    same = f"{port} is the port of the API, too" if chosen.metrics_port == port else None
-    fault = same or listening_fault(chosen.metrics_host, chosen.metrics_port)
-    if fault:
-        raise SystemExit(f"Keycard cannot start:\nKEYCARD_METRICS_PORT: {fault}")
-
-
-def listening_fault(host: str, port: int) -> str | None:
-    """Say why nobody can listen there; None if one can."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the server before may still be closing
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return f"cannot listen on {host} port {port}: {error.strerror}"
-    return None
+@contextmanager
+def _reserved(chosen: Settings, host: str, port: int) -> Iterator[str]:
+    """Reserve the port of the API and that of the metrics while the block runs, or end here. Yields the address of the API."""
+    if chosen.metrics_port == port:
+        raise SystemExit(f"Keycard cannot start:\nKEYCARD_METRICS_PORT: {port} is the port of the API, too")
+    try:
+        with ExitStack() as taken:
+            address = taken.enter_context(ports.reserved("--port", host, port))
+            if chosen.metrics_port:
+                taken.enter_context(ports.reserved("KEYCARD_METRICS_PORT", chosen.metrics_host, chosen.metrics_port))
+            yield address
+    except ports.CannotListenError as fault:
+        raise SystemExit(f"Keycard cannot start:\n{fault}") from None
 
 
 def affordable_workers(chosen: Settings) -> int:
@@ -100,16 +97,16 @@ def affordable_workers(chosen: Settings) -> int:
     return max(1, min(machine.cores(), (machine.memory() // 2 - hashing) // WORKER_BYTES))
 
 
-def _prepare(host: str, port: int) -> None:
+def _prepare(address: str, port: int) -> None:
     """See to it that there are tables, keys and demo accounts, or none of these; in a process of its own."""
-    process = multiprocessing.Process(target=prepare, args=(host, port))
+    process = multiprocessing.Process(target=prepare, args=(address, port))
     process.start()
     process.join()
     if process.exitcode:
         sys.exit(1)
 
 
-def prepare(host: str, port: int) -> None:
+def prepare(address: str, port: int) -> None:
     """What comes before the first request."""
     with create_app().app_context():
         if settings().production:
@@ -119,11 +116,11 @@ def prepare(host: str, port: int) -> None:
 
         upgrade()
         keys.ensure_current()
-        if settings().reachable_only_from_here and (host == "localhost" or ip_address(host).is_loopback):
+        if settings().reachable_only_from_here and ip_address(address).is_loopback:
             create_demo_accounts()
         else:
             remove_demo_accounts()  # their password is on the page, which now others can open too
-        click.echo(f"Keycard is starting. Documentation: http://{host}:{port}/docs")
+        click.echo(f"Keycard is starting. Documentation: http://{address}:{port}/docs")
 
 
 @contextmanager

@@ -1,10 +1,12 @@
-"""Signals are handled at once, whichever thread they are given to, and by the process they are for."""
+"""Signals that end a process: heard in whichever thread, obeyed once, and by the process they are for."""
 
 import os
 import signal
 import threading
+from collections.abc import Callable, Set
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
+ENDING = frozenset((signal.SIGTERM, signal.SIGINT))
+_before_fork = threading.local()
 
 
 def spare_forks() -> None:
@@ -12,39 +14,62 @@ def spare_forks() -> None:
 
     It would inherit those of this one, which would find nothing to do there: a signal in the first moments would be lost.
     """
-    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_begin)
+    os.register_at_fork(before=_block, after_in_parent=_restore, after_in_child=_begin)
 
 
-def _hold() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+def _block() -> None:
+    _before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
-def _let_go() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+def _restore() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _before_fork.mask)
 
 
 def _begin() -> None:
-    signal.set_wakeup_fd(-1)
     for each in ENDING:
         signal.signal(each, signal.SIG_DFL)
-    _let_go()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
-def wake_for_signals() -> None:
-    """See that a signal is handled at once, whichever thread the kernel gives it to.
+def hold() -> None:
+    """Let signals that end this process wait for `obey_first`. Threads inherit that: call it before there are others."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
-    Python's handlers run in the main thread, which sleeps in a lock while it serves. Given to another one, say one that hashes, a
-    SIGTERM would wait there until the process is killed. SIGURG is nothing but a way to wake the main thread: it is ignored
-    where nobody handles it. Call it in the main thread.
+
+def obey_first() -> None:
+    """Give the first signal that ends this process to its handler, in a thread. Those after it wait for ever, and harm nobody.
+
+    Granian's handlers do not bear to be called while they run. Python calls a handler in the main thread, wherever that is, and
+    so also in the midst of the call before: in the first process it waits for a lock that it holds, in one that answers
+    for room in a channel that nobody reads any more. Nor does Python call any while the main thread sleeps and the kernel gives
+    the signal to another one.
+    """
+    threading.Thread(target=_obey_first, name="signals", daemon=True).start()
+
+
+def _obey_first() -> None:
+    number = signal.sigwait(ENDING)
+    handler = signal.getsignal(number)
+    if callable(handler) and handler is not signal.default_int_handler:
+        handler(number, None)
+    else:  # nobody serves yet
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        os.kill(os.getpid(), number)
+
+
+def first_of(awaited: Set[signal.Signals]) -> Callable[[], None]:
+    """Take SIGTERM and SIGINT from now on, and return what sleeps until the first one that is awaited; another one is ignored.
+
+    Any thread may be given it, and wakes the main thread by writing to the pipe that this reads. Call both in the main thread.
     """
     told, tell = os.pipe()
     os.set_blocking(tell, False)
-    signal.signal(signal.SIGURG, lambda *_: None)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-    threading.Thread(target=_wake, args=(told,), name="signals", daemon=True).start()
+    for each in ENDING:
+        signal.signal(each, (lambda *_: None) if each in awaited else signal.SIG_IGN)
 
+    def wait() -> None:
+        while os.read(told, 1)[0] not in awaited:
+            pass
 
-def _wake(told: int) -> None:
-    while number := os.read(told, 1):
-        if number[0] != signal.SIGURG:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGURG)  # type: ignore[arg-type]
+    return wait

@@ -15,7 +15,7 @@ from .app import create_app
 from .database import close_connections
 from .health.listener import listening
 from .sessions.heartbeat import beating
-from .signals import wake_for_signals
+from .signals import hold, obey_first
 
 # Each thread that waits for Python's lock wakes up after so long, to ask for it; a request is over sooner, or waits for the
 # database. With the usual 5 ms sixteen threads wake each other 3,000 times a second.
@@ -25,7 +25,8 @@ SWITCH_SECONDS = 0.05
 def create_worker() -> Flask:
     """The app, in a process of its own."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    wake_for_signals()
+    hold()
+    obey_first()
     app = _create_app()
     gc.freeze()
     return app

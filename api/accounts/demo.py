@@ -1,4 +1,6 @@
-"""The demo accounts of development: made when `keycard serve` starts there, taken away when it starts in production."""
+"""The demo accounts of development: made when `keycard serve` starts there, taken away when it starts in production
+or where others can reach it.
+"""
 
 import logging
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Row, delete, or_, select
 
 from .. import clock, opaque
 from ..database import fetch_one, transaction
+from ..docs.demo import is_withheld
 from ..outbox import OutgoingEmail
 from ..sessions import throttle
 from ..users import User
@@ -43,7 +44,7 @@ def look_at(token: str, *purposes: str) -> Row[Any]:
             *_usable(token, purposes)
         )
     )
-    if found is None:
+    if found is None or is_withheld(found.user_id):
         raise OneTimeTokenRefused
     throttle.forgive(attempt)
     return found

@@ -1,7 +1,7 @@
-"""The demo accounts, by name: one click on the page signs in as one of them, in development only.
+"""The demo accounts, by name: one click on the page signs in as one of them, in development and at this machine only.
 
 Their password is made up by each instance and kept in its folder. `accounts.demo` makes the accounts; where the file is
-missing, or in production, the page offers none.
+missing, in production, and to callers from elsewhere, the page offers none, and nothing of theirs works.
 """
 
 import os
@@ -9,7 +9,10 @@ import secrets
 import uuid
 from dataclasses import dataclass
 
-from ..config import Settings
+from flask import has_request_context
+
+from ..config import Settings, settings
+from ..http.device import is_this_machine
 
 FILE = "demo-password"
 
@@ -32,6 +35,22 @@ ACCOUNTS = (
     DemoAccount("demo", "Sign in as demo user", administers=False),
     DemoAccount("demo-admin", "Sign in as demo admin", administers=True),
 )
+
+
+IDS = frozenset(account.id for account in ACCOUNTS)
+
+
+def is_withheld(user_id: uuid.UUID) -> bool:
+    """Say whether this is a demo account and who calls may not have it: then it is as if it did not exist.
+
+    Asked wherever an account is found, so that it holds under every server. The command line may have all.
+    """
+    return user_id in IDS and has_request_context() and not are_offered()
+
+
+def are_offered() -> bool:
+    """Say whether the caller of this request is at this machine, and nobody else is meant to use this deployment."""
+    return settings().reachable_only_from_here and is_this_machine()
 
 
 def password(settings: Settings) -> str | None:

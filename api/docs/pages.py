@@ -2,10 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response, abort, redirect, render_template, request, send_from_directory
+from flask import Blueprint, Flask, Response, abort, redirect, render_template, send_from_directory
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..config import Settings, settings
@@ -64,8 +63,7 @@ def index() -> BaseResponse:
 @blueprint.get("/docs")
 def page() -> Response:
     chosen = settings()
-    # Another site's name for this machine (DNS rebinding) must not be shown the password.
-    secret = demo.password(chosen) if urlsplit(request.host_url).hostname in {"127.0.0.1", "localhost", "::1"} else None
+    secret = demo.password(chosen) if demo.are_offered() else None
     return html(
         "docs.html",
         mode=chosen.env,

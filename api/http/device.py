@@ -3,9 +3,13 @@
 import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
 
 from flask import has_request_context, request
 
+# What a proxy says of the one it calls for.
+_FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_OWN_NAMES = {"127.0.0.1", "localhost", "::1"}
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 
@@ -37,3 +41,18 @@ def device() -> dict[str, str | None]:
     address = parse_address(request.remote_addr)
     # A zone id (fe80::1%eth0) says nothing to anybody elsewhere, and can be of any length.
     return {"ip_address": str(address).partition("%")[0] if address else None, "user_agent": agent or None}
+
+
+def is_this_machine() -> bool:
+    """Say whether this request comes from this machine, and that is known: over loopback, past no proxy, by a name of its own.
+
+    The connection counts, not what a proxy says: ProxyFix leaves the header from which it took another address, and any such
+    header is a no. So is another site's name, which a page in a browser here can lead to this machine (DNS rebinding).
+    """
+    address = parse_address(request.environ.get("REMOTE_ADDR"))
+    if address is None or not address.is_loopback or any(name.startswith(_FORWARDED) for name in request.environ):
+        return False
+    try:
+        return urlsplit(request.host_url).hostname in _OWN_NAMES
+    except ValueError:
+        return False

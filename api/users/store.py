@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import clock
 from ..database import fetch_one, transaction
+from ..docs.demo import is_withheld
 from ..http import preconditions
 from ..prepared import Adding, Prepared
 from .errors import UsernameTaken
@@ -159,7 +160,7 @@ _by_email = _prepare((User.email_key == bindparam("key")) & User.email_verified_
 
 def _credentials(prepared: Prepared, *, key: str | uuid.UUID) -> Credentials | None:
     row = prepared.fetch_one({"key": key, "now": clock.now()})
-    if row is None:
+    if row is None or is_withheld(row[0]):
         return None
     user_id, username, password_hash, epoch, email, verified_at, active = row
     proven = email if verified_at else None
