@@ -53,7 +53,8 @@ def test_every_answer_is_sealed(anybody: Bearer, method: str, path: str) -> None
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    for directive in ("base-uri", "frame-ancestors", "object-src"):
+        assert f"{directive} 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert "Strict-Transport-Security" not in headers
 
@@ -61,7 +62,8 @@ def test_every_answer_is_sealed(anybody: Bearer, method: str, path: str) -> None
 def test_an_answer_of_the_api_is_no_page_at_all(user: Bearer) -> None:
     """A browser that is led to an answer runs nothing and loads nothing."""
     for path in ("/v1/users/me", "/nowhere"):
-        assert user.get(path).headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        policy = user.get(path).headers["Content-Security-Policy"]
+        assert policy == "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
 
 def test_production_demands_https_of_browsers(new_app: Callable[..., Flask]) -> None:
