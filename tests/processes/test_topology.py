@@ -293,6 +293,16 @@ def test_without_tls_nothing_is_answered(deployment: Deployment) -> None:
     assert "location" not in answer.headers
 
 
+def test_a_request_with_two_lengths_is_refused(deployment: Deployment) -> None:
+    """Whoever reads the one and whoever reads the other would see different requests: the second one is smuggled."""
+    smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    lengths = f"Content-Length: {len(smuggled)}\r\nTransfer-Encoding: chunked\r\n"
+    with connect(deployment.proxy) as connection:
+        connection.sendall(f"POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n{smuggled}".encode())
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+    assert not [request for request, *_ in deployment.proxy.answered() if "/smuggled" in request]
+
+
 @pytest.mark.parametrize("path", SPELLINGS)
 def test_metrics_are_not_for_outside(deployment: Deployment, path: str) -> None:
     """However their address is spelt: both replicas have them, on a port that the proxy does not know."""
