@@ -24,20 +24,12 @@ from marshmallow.validate import OneOf, Range
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from .guessing import is_random
+
 PREFIX = "KEYCARD_"
 # What took the place of settings that are no more.
 REPLACED = {"KEYCARD_METRICS_ENABLED": "metrics have a port of their own, set KEYCARD_METRICS_PORT"}
 DEVELOPMENT_URL = "http://127.0.0.1:8000"
-# What the tutorials, and the documentation of the libraries, put into their examples.
-WELL_KNOWN_SECRETS = (
-    "super-secret",
-    "change-me",
-    "changeme",
-    "jwt-secret",
-    "your-256-bit-secret",
-    "secret-key",
-    "password",
-)
 
 
 class Argon2(NamedTuple):
@@ -125,14 +117,10 @@ def _setting(default: Any, doc: str, *checks: Callable[[Any], Any], secret: bool
     return field(default=default, metadata={"doc": doc, "checks": checks}, repr=not secret)
 
 
-def _weaknesses(name: str, secret: str | None) -> list[tuple[str, bool]]:
+def _weakness(name: str, secret: str | None) -> tuple[str, bool]:
     """What may be wrong with a secret that signs; none is right."""
-    raw = (secret or "").encode(errors="surrogateescape")
-    guessable = any(word.encode() in raw.lower() for word in WELL_KNOWN_SECRETS) or len(set(raw)) < 12
-    return [
-        (f"{name}: shorter than 32 bytes; make one with: openssl rand -base64 48", 0 < len(raw) < 32),
-        (f"{name}: well known or guessable; make one with: openssl rand -base64 48", bool(raw) and guessable),
-    ]
+    told = f"{name}: shorter than 32 random bytes, well known or guessable; make one with: openssl rand -base64 48"
+    return told, bool(secret) and not is_random(secret or "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +145,7 @@ class Settings:
     redis_required: bool = _setting(default=True, doc="whether `/health/ready` is 503 while a configured Redis is away")
     jwt_algorithm: str = _setting("EdDSA", "`EdDSA`, `RS256`, or `HS256` with a secret", OneOf(["EdDSA", "RS256", "HS256"]))
     jwt_secret: str | None = _setting(
-        None, "the HS256 secret, at least 32 random bytes; only with `KEYCARD_JWT_ALGORITHM=HS256`", secret=True
+        None, "the HS256 secret, 32 random bytes or more; only with `KEYCARD_JWT_ALGORITHM=HS256`", secret=True
     )
     jwt_verifying_secret: str | None = _setting(
         None, "another HS256 secret, which only verifies: the one before, or the one to come, while it is changed", secret=True
@@ -209,8 +197,11 @@ class Settings:
     max_body_bytes: int = _setting(65_536, "largest accepted request body, bytes", Range(1024))
     password_policy: str = _setting(
         "classic",
-        "`classic` (10 characters, an upper-case letter, a digit) or `nist` (15 characters)",
+        "`classic` (10 characters, one of A-Z, a digit) or `nist` (15 characters); what is easy to guess is refused by both",
         OneOf(["classic", "nist"]),
+    )
+    reserved_usernames: tuple[str, ...] = _setting(
+        (), "usernames that nobody can register, comma-separated, besides `admin`, `root`, `support` and others"
     )
     breached_passwords_url: str | None = _setting(
         None,
@@ -311,9 +302,9 @@ class Settings:
         origins = self.cors_origins
         return [
             ("KEYCARD_JWT_SECRET: required with HS256; make one with: openssl rand -base64 48", hs256 and not self.jwt_secret),
-            *_weaknesses("KEYCARD_JWT_SECRET", self.jwt_secret),
+            _weakness("KEYCARD_JWT_SECRET", self.jwt_secret),
             ("KEYCARD_JWT_SECRET: set, but KEYCARD_JWT_ALGORITHM is not HS256", bool(self.jwt_secret) and not hs256),
-            *_weaknesses("KEYCARD_JWT_VERIFYING_SECRET", self.jwt_verifying_secret),
+            _weakness("KEYCARD_JWT_VERIFYING_SECRET", self.jwt_verifying_secret),
             ("KEYCARD_JWT_VERIFYING_SECRET: must not be KEYCARD_JWT_SECRET",
              bool(self.jwt_secret) and self.jwt_secret == self.jwt_verifying_secret),
             ("KEYCARD_CORS_ORIGINS: * would let every site act for a signed-in user; name the origins", "*" in origins),

@@ -5,6 +5,7 @@ read is one statement and not BEGIN, SELECT, ROLLBACK.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -129,16 +130,26 @@ def _prepare_sqlite_file(file: str | None) -> None:
     path.chmod(0o600)
 
 
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. Of several processes that open a new file at once SQLite lets only one wait."""
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _tune_sqlite(engine: Engine, *, transactional: bool) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # BEGIN is ours, below; the driver would begin too late
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
-        ):
+        _log_ahead(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     if transactional:

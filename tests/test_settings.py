@@ -1,7 +1,9 @@
 """Settings: development needs none, production refuses unsafe ones, and every fault is named at once."""
 
+import base64
 import os
 import secrets
+import string
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import Any
 import pytest
 
 from api.config import ConfigurationError, Settings, load_settings
+from api.guessing import PUBLISHED_SECRETS
 from tests.test_readme import SCRIPTS
 
+PRINTABLE = string.ascii_letters + string.digits + string.punctuation
 SAFE = {
     "ENV": "production",
     "PUBLIC_URL": "https://auth.example.com",
@@ -140,6 +144,19 @@ def test_faults_of_every_kind_are_named_at_once() -> None:
         "super-secret-super-secret-super-secret",
         "this-is-your-256-bit-secret-please-keep-it",
         "Change-Me-Before-You-Go-To-Production!",
+        "0123456789abcdef" * 2,
+        "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "qwertyuiopasdfghjklzxcvbnm1234567890qwertyuiop",
+        "b1946ac92492d2347c6235b4d2611184",  # hexadecimal: 16 bytes
+        "6b86b273ff34fce19d6b804eff5a3f57" * 2,
+        "secretsecretsecretsecretsecretsecretsecretsecret",
+        "supersecretkeyyoushouldnotcommittogithub12345",
+        # Published: jwt.io's examples, then the ones of FastAPI, Flask, RFC 7515 and RFC 7520.
+        "a-string-secret-at-least-256-bits-long",
+        "a-valid-string-secret-that-is-at-least-384-bits-long",
+        "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long",
+        "your-256-bit-secret",
+        *PUBLISHED_SECRETS,
     ],
 )
 def test_a_weak_secret_stops_the_start(secret: str) -> None:
@@ -149,7 +166,10 @@ def test_a_weak_secret_stops_the_start(secret: str) -> None:
 
 
 def test_a_random_secret_is_accepted() -> None:
-    for secret in (secrets.token_urlsafe(32), secrets.token_hex(32)):
+    in_base64, in_base32 = base64.b64encode(secrets.token_bytes(48)), base64.b32encode(secrets.token_bytes(32))
+    printable = "".join(secrets.choice(PRINTABLE) for _ in range(40))
+    made = (secrets.token_urlsafe(32), secrets.token_hex(32), in_base64.decode(), in_base32.decode(), printable)
+    for secret in made:
         assert load(JWT_ALGORITHM="HS256", JWT_SECRET=secret).jwt_secret == secret
 
 

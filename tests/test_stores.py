@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from api import create_app
-from api.database import READ, db, one_at_a_time, transaction
+from api.database import READ, _log_ahead, db, one_at_a_time, transaction
 from tests.actors import PASSWORD, Bearer, Operator
 from tests.conftest import POSTGRESQL, Stores
 from tests.contract.recorder import RecordingClient
@@ -51,6 +52,18 @@ def test_sqlite_is_durable_shared_and_strict(app: Flask, store_name: str) -> Non
                 found["synchronous"] = connection.scalar(text("PRAGMA synchronous"))
                 assert found == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
                 assert connection.scalar(text("PRAGMA busy_timeout")) > 0
+
+
+def test_a_new_file_that_another_process_has_just_opened_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switching to the write-ahead log is the one thing for which SQLite itself does not always wait."""
+    other, ours = (sqlite3.connect(tmp_path / "new.sqlite3", isolation_level=None, timeout=0) for _ in range(2))
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM sqlite_schema").fetchall()
+    monkeypatch.setattr("api.database.time.sleep", lambda _: other.execute("ROLLBACK"))
+    _log_ahead(ours)
+    assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    ours.close()
+    other.close()
 
 
 def test_every_migration_goes_up_down_and_up_again(unmigrated: Flask) -> None:

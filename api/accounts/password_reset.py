@@ -28,7 +28,7 @@ def reset(token: str, new_password: str) -> None:
     found = users.credentials_of(user_id)
     if found is None:
         raise OneTimeTokenRefused
-    users.check_policy(new_password, found.username, pointer="/new_password")
+    users.check_policy(new_password, found.username, found.proven_email, pointer="/new_password")
     new_hash = users.hasher().hash(new_password)
     with transaction():
         user = users.lock(user_id)

@@ -1,13 +1,22 @@
 """Creating an account."""
 
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
 from .. import access, audit, outbox, users
 from ..access import Identity, UserRole
+from ..config import settings
 from ..prepared import Adding, Change
 from ..users import ACTIVE, UsernameTaken
+
+
+def sign_up(*, username: str, **account: Any) -> Identity:
+    """Create the account of whoever asks for it. Raises UsernameTaken, for a reserved name too, and PasswordRefused."""
+    if users.is_reserved(username, settings()):
+        raise _taken("Reserved.")
+    return register(username=username, **account)
 
 
 def register(
@@ -23,8 +32,8 @@ def register(
     A taken e-mail address changes nothing: an address belongs to nobody before it is proven, and a mail goes out either way.
     Raises UsernameTaken and PasswordRefused.
     """
-    users.check_policy(password, username, pointer="/password")
-    taken = UsernameTaken(errors=[{"pointer": "/username", "detail": "Taken."}])
+    users.check_policy(password, username, email, pointer="/password")
+    taken = _taken("Taken.")
     if users.find_credentials(username):
         raise taken  # usernames are public, so this saves a hash; the unique constraint still decides
     user = users.new(username=username, password_hash=users.hasher().hash(password), email=email, display_name=display_name)
@@ -40,6 +49,10 @@ def register(
     now = event["event_created_at"]
     held = tuple(sorted(roles))
     return Identity(user["sub"], username, display_name, email, None, None, ACTIVE, None, None, 0, 1, now, now, held)
+
+
+def _taken(detail: str) -> UsernameTaken:
+    return UsernameTaken(errors=[{"pointer": "/username", "detail": detail}])
 
 
 @lru_cache

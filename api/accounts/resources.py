@@ -50,7 +50,7 @@ class Register(MethodView):
         Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
         somebody else is never told.
         """
-        return registration.register(**account), 201, {"Location": "/v1/users/me"}
+        return registration.sign_up(**account), 201, {"Location": "/v1/users/me"}
 
 
 @joining.route("/email/verify", tags=["auth"])
@@ -137,7 +137,7 @@ class ResetPassword(MethodView):
 class Me(MethodView):
     @me.operation("get_me", access_token)
     @me.response(200, UserSchema, description="Your account.")
-    @me.links(update=link("update_me", "Change your profile."))
+    @me.links(update=link("update_me", "Change your profile."), password=link("change_password", "Change your password."))
     def get(self) -> Any:
         """Get your account
 

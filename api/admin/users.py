@@ -75,7 +75,7 @@ def create_user(
     _may_give(admin, roles)
     if email_verified and not email:
         raise NothingToVerify
-    encoded = _encoded(username, password, password_hash)
+    encoded = _encoded(username, email, password, password_hash)
     with transaction() as database:
         user = users.create(username=username, password_hash=encoded, email=email, display_name=display_name)
         for role in set(roles):
@@ -89,13 +89,13 @@ def create_user(
     return get_user(user.id)
 
 
-def _encoded(username: str, password: str | None, password_hash: str | None) -> str:
+def _encoded(username: str, email: str | None, password: str | None, password_hash: str | None) -> str:
     if password and password_hash:
         raise TwoPasswords
     if password_hash:
         return password_hash
     if password:
-        users.check_policy(password, username, pointer="/password")
+        users.check_policy(password, username, email, pointer="/password")
     return users.hasher().hash(password or opaque.create())
 
 

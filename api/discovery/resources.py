@@ -13,7 +13,7 @@ from ..problems import REGISTRY, NotFound, Problem
 from ..sessions.cookies import CookieNames
 from ..sessions.schemas import DELIVERIES
 from ..users import policy
-from ..users.passwords import MAX_LENGTH
+from ..users.policy import MAX_LENGTH
 from ..version import __version__
 from .schemas import ConfigSchema, Metadata, ProblemType, ProblemTypes
 

@@ -169,7 +169,7 @@ def count(limit: Limit) -> None:
             for part in parts:
                 _count(part, whom)
     except TooManyRequests:
-        if limit is LOGIN:
+        if limit == LOGIN:  # flask-smorest copies what an operation declares
             metrics.count(metrics.LOGINS, "throttled")
         raise
 

@@ -5,7 +5,9 @@ Owns the table `users`, the rules for names and passwords, and the hashing. Know
 
 from .errors import AccountSuspended, NoSuchUser, PasswordRefused, UsernameTaken, WrongPassword
 from .models import ACTIVE, SUSPENDED, User, active_at, name_key
-from .passwords import Hasher, check_policy, hasher, policy
+from .passwords import Hasher, hasher
+from .policy import check_policy, policy
+from .reserved import is_reserved
 from .store import (
     Credentials,
     adding,
@@ -44,6 +46,7 @@ __all__ = [
     "find_by_proven_email",
     "find_credentials",
     "hasher",
+    "is_reserved",
     "lock",
     "name_key",
     "new",

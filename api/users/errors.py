@@ -4,8 +4,8 @@ from ..problems import Problem
 
 
 class UsernameTaken(Problem):
-    """Somebody has this username already. Names are compared without regard to case. Usernames are public; e-mail
-    addresses are not, and a taken one is never revealed."""
+    """Somebody has this username already, or it is reserved. Names are compared without regard to case. Usernames are public;
+    e-mail addresses are not, and a taken one is never revealed."""
 
     status = 409
     slug = "username-taken"
@@ -14,13 +14,13 @@ class UsernameTaken(Problem):
 
 
 class PasswordRefused(Problem):
-    """The new password satisfies the written rules, but it is on the list of common passwords, known from a
-    data breach, or the username."""
+    """The new password satisfies the written rules, but it is common, easy to guess, known from a data breach, or made of the
+    account's own name or address. The detail of its error says which."""
 
     status = 409
     slug = "password-refused"
     title = "The password is too easy to guess"
-    remedy = "Choose a password that is not in every list of leaked ones and not your own name."
+    remedy = "Choose words that have nothing to do with each other, or with you."
 
 
 class WrongPassword(Problem):

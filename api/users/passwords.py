@@ -1,4 +1,4 @@
-"""Passwords: the policy that is documented, and argon2id in a bounded number at once."""
+"""Hashes of passwords: argon2id, in a bounded number at once."""
 
 import base64
 import os
@@ -7,9 +7,6 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TypeVar
 
@@ -22,80 +19,13 @@ from ..machine import cores
 from ..observability import metrics
 from ..problems import ServiceUnavailable
 from . import foreign_hashes
-from .breached import has_leaked
-from .errors import PasswordRefused
-from .models import name_key
 
-MAX_LENGTH = 128
 # How long a sign-in waits for a free slot before it is turned away.
 QUEUE_SECONDS = 5.0
 # How many may wait where nobody says: each holds a thread that nothing else can use meanwhile.
 QUEUE_LENGTH = 8
 EXTENSION = "keycard.hasher"
 T = TypeVar("T")
-# The upper-case letters of the Latin, Greek, Cyrillic and Armenian alphabets, as ranges that Python and ECMA-262 read alike
-# (`\p{Lu}` is not among them). In the extended Latin blocks capitals and small letters alternate.
-_BLOCKS = ((0x0041, 0x005B), (0x00C0, 0x00DF), (0x0100, 0x0180), (0x0218, 0x021C), (0x0391, 0x03AC), (0x0400, 0x0430),
-           (0x0531, 0x0557), (0x1E00, 0x1F00))  # fmt: skip
-
-
-def _upper_case() -> str:
-    """The content of a character class: single letters, and ranges of more than one."""
-    letters = [point for low, high in _BLOCKS for point in range(low, high) if unicodedata.category(chr(point)) == "Lu"]
-    runs: list[list[int]] = []
-    for point in letters:
-        if runs and runs[-1][-1] == point - 1:
-            runs[-1].append(point)
-        else:
-            runs.append([point])
-    return "".join(chr(run[0]) if len(run) == 1 else f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
-
-
-UPPER = _upper_case()
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a new password must be. pattern: the composition as a regular expression, empty for none."""
-
-    name: str
-    min_length: int
-    pattern: str
-    description: str
-
-
-CLASSIC = Policy(
-    "classic",
-    10,
-    # An upper-case letter before a digit, or after one; spelled without look-ahead so that every generator can follow it.
-    rf"[{UPPER}][\s\S]*[0-9]|[0-9][\s\S]*[{UPPER}]",
-    "10 to 128 characters with an upper-case letter and a digit; not a common password, not the username.",
-)
-NIST = Policy("nist", 15, "", "15 to 128 characters; not a common password, not the username.")
-
-
-def policy(settings: Settings) -> Policy:
-    """The policy that the settings choose."""
-    return {CLASSIC.name: CLASSIC, NIST.name: NIST}[settings.password_policy]
-
-
-def check_policy(password: str, username: str, *, pointer: str) -> None:
-    """Refuse what a pattern cannot: common passwords, leaked ones where a service is configured, and the username.
-
-    pointer: the member of the request body that holds the password. Raises PasswordRefused.
-    """
-    if name_key(password) == name_key(username):
-        raise PasswordRefused(errors=[{"pointer": pointer, "detail": "Must not be the username."}])
-    if password.lower() in _common_passwords():
-        raise PasswordRefused(errors=[{"pointer": pointer, "detail": "This is a common password."}])
-    if has_leaked(password):
-        raise PasswordRefused(errors=[{"pointer": pointer, "detail": "This password is known from a data breach."}])
-
-
-@lru_cache(maxsize=1)
-def _common_passwords() -> frozenset[str]:
-    """Those of zxcvbn's list that are not too short anyway. Loading the library takes 13 MB in every worker."""
-    return frozenset((Path(__file__).parent / "static" / "common_passwords.txt").read_text(encoding="utf-8").splitlines())
 
 
 class Hasher:

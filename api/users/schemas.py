@@ -8,7 +8,7 @@ from ..config import settings
 from ..http.schemas import UUID, Pattern, Schema, Text, Timestamp
 from .foreign_hashes import MAX_LENGTH as MAX_LENGTH_OF_HASH
 from .foreign_hashes import PATTERN
-from .passwords import MAX_LENGTH, policy
+from .policy import MAX_LENGTH, policy
 
 USERNAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 # Unquoted addresses as RFC 5321 and 5322 have them, labels as in RFC 1123, section 2.1. That a local part is at most 64 long
@@ -75,7 +75,7 @@ class NewPassword(fields.String):
         length = f"Must be {chosen.min_length} to {MAX_LENGTH} characters long."
         validate.Length(chosen.min_length, MAX_LENGTH, error=length)(value)
         if chosen.pattern:
-            Pattern(chosen.pattern, error="Must contain an upper-case letter and a digit.")(value)
+            Pattern(chosen.pattern, error="Must contain one of A-Z and a digit.")(value)
 
 
 def _policy_schema() -> dict[str, Any]:

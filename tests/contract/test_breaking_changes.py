@@ -138,8 +138,8 @@ BREAKING: list[tuple[str, str, Change]] = [
     ),
     (
         "schema-constraint-changed",
-        "`format` of `session_id`",
-        lambda d: field(d, "AccessToken", "session_id").update(format="uri"),
+        "`format` of `id`",
+        lambda d: field(d, "Session", "id").update(format="uri"),
     ),
     # Who may call.
     (

@@ -167,3 +167,20 @@ def test_an_operation_without_it_would_be_noticed(document: Document, has: Calla
         if has(operation, spoiled):
             kept.append(name)
     assert kept == []
+
+
+def test_every_link_can_be_followed(document: Document) -> None:
+    """Its operation starts a walk, as a POST or a list does, or another one leads there: schemathesis comes to no others."""
+    operations = {each["operationId"]: each for _, each in _operations(document)}
+    starts = {each["operationId"] for path, item in document["paths"].items() for each in _starts(path, item)}
+    leads_to = {name: {each["operationId"] for each in _links(operation)} for name, operation in operations.items()}
+    elsewhere = {target for name, targets in leads_to.items() for target in targets - {name}}
+    assert [name for name, targets in leads_to.items() if targets and name not in starts | elsewhere] == []
+
+
+def _starts(path: str, item: dict[str, Any]) -> list[Operation]:
+    return [item[method] for method in ("post", "get") if method in item and (method == "post" or "{" not in path)]
+
+
+def _links(operation: Operation) -> list[dict[str, Any]]:
+    return [each for answer in operation["responses"].values() for each in answer.get("links", {}).values()]

@@ -2,7 +2,7 @@
 
 KEYCARD_FUZZ_IDENTITY: `anonymous`, `user`, `admin` or `cookie`. KEYCARD_FUZZ_ADMIN: `name:password` of an administrator, for
 `admin`. KEYCARD_FUZZ_TOKENS: a JSON file with mailed tokens, by the operation that takes them. An account for each case, so
-that a logout or a changed password does not turn every later case into a 401.
+that a logout or a changed password does not turn every later case into a 401, and every administrator has a fresh token.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import threading
 import uuid
 from dataclasses import dataclass
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,22 @@ COOKIES = {"accessCookie": "access", "refreshCookie": "refresh"}
 
 @dataclass(frozen=True)
 class Credentials:
-    """What one account presents."""
+    """What one account presents. cookies: by their names."""
 
     tokens: dict[str, str]
     cookies: dict[str, str]
     csrf_token: str
 
+    @classmethod
+    def of(cls, pair: dict[str, Any], set_cookies: list[str]) -> "Credentials":
+        """Those of an answer that has a pair of tokens."""
+        tokens = {"accessToken": pair.get("access_token", ""), "refreshToken": pair.get("refresh_token", "")}
+        cookies = {name: morsel.value for each in set_cookies for name, morsel in SimpleCookie(each).items()}
+        return cls(tokens, cookies, pair.get("csrf_token", ""))
+
 
 class Accounts:
-    """Makes accounts. Administrators are made by administrators: the last one made, while it still is one."""
+    """Makes accounts. Administrators are made by administrators, as long as these are some themselves."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,6 +53,7 @@ class Accounts:
         self._owners: dict[str, Credentials] = {}
         name, _, password = os.environ.get("KEYCARD_FUZZ_ADMIN", "").partition(":")
         self._admins = [{"username": name, "password": password}] if name else []
+        self._token: str | None = None
 
     def new(self, base_url: str) -> Credentials:
         client = self._connect(base_url)
@@ -55,13 +64,15 @@ class Accounts:
             self._admins.append(account)
         delivery = "cookie" if IDENTITY == "cookie" else "body"
         answer = client.post("/v1/auth/login", json={**account, "delivery": delivery}).raise_for_status()
-        cookies = {name: answer.cookies.get(self._cookie_names[name], "") for name in ("access", "refresh")}
         client.cookies.clear()
-        body = answer.json()
-        tokens = {"accessToken": body.get("access_token", ""), "refreshToken": body.get("refresh_token", "")}
-        made = Credentials(tokens, cookies, body.get("csrf_token", ""))
-        self._owners[body["session_id"]] = made
+        pair = answer.json()
+        made = self._owners[pair["session_id"]] = Credentials.of(pair, answer.headers.get_list("Set-Cookie"))
         return made
+
+    def renew(self, pair: dict[str, Any], set_cookies: list[str]) -> None:
+        """Keep the new pair of a session that we know: the old one is dead, or soon will be."""
+        if pair["session_id"] in self._owners:
+            self._owners[pair["session_id"]] = Credentials.of(pair, set_cookies)
 
     def owner_of(self, session_id: object) -> Credentials | None:
         """The account whose sign-in opened this session, so that a link from a list of sessions leads somewhere."""
@@ -81,13 +92,19 @@ class Accounts:
             return self._client
 
     def _promote(self, client: httpx.Client, user_id: str) -> None:
+        """With the token that worked the last time, while it is fresh and its owner an administrator; else with a new one."""
+        if self._makes_admin(client, user_id):
+            return
         for admin in reversed(self._admins):
-            answer = client.post("/v1/auth/login", json=admin)
-            headers = {"Authorization": f"Bearer {answer.json().get('access_token')}"}
-            done = client.put(f"/v1/admin/users/{user_id}/roles", json={"roles": ["admin", "user"]}, headers=headers)
-            if done.status_code == 200:
+            self._token = client.post("/v1/auth/login", json=admin).json().get("access_token")
+            if self._makes_admin(client, user_id):
                 return
         raise RuntimeError("no administrator is left who could make another")
+
+    def _makes_admin(self, client: httpx.Client, user_id: str) -> bool:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        done = client.put(f"/v1/admin/users/{user_id}/roles", json={"roles": ["admin", "user"]}, headers=headers)
+        return done.status_code == 200
 
     @staticmethod
     def _post(client: httpx.Client, path: str, body: dict[str, str]) -> dict[str, Any]:
@@ -112,9 +129,8 @@ class NewAccount:
         schemes = _schemes(case)
         headers = {name: value for name, value in (case.headers or {}).items() if name.lower() != "authorization"}
         if IDENTITY == "cookie":
-            named = {
-                ACCOUNTS.cookie_name(COOKIES[scheme]): data.cookies[COOKIES[scheme]] for scheme in COOKIES if scheme in schemes
-            }
+            names = {scheme: ACCOUNTS.cookie_name(kind) for scheme, kind in COOKIES.items() if scheme in schemes}
+            named = {name: data.cookies[name] for name in names.values()}
             case.cookies = {**(case.cookies or {}), **named}
             case.headers = {**headers, "X-CSRF-TOKEN": data.csrf_token}
         else:
@@ -126,11 +142,40 @@ class NewAccount:
 
 @schemathesis.hook
 def before_call(_: schemathesis.HookContext, case: schemathesis.Case, __: dict[str, Any]) -> None:
-    """Nobody guesses a mailed token either: good cases get one while there are any left."""
-    waiting = TOKENS.get(case.operation.definition.raw.get("operationId", ""))
-    good = case.meta and case.meta.generation.mode == GenerationMode.POSITIVE
-    if waiting and good and isinstance(case.body, dict) and "token" in case.body:
-        case.body["token"] = waiting.pop()
+    """Make good cases better than chance does: nobody guesses a mailed token, and a walk needs users whom it has created."""
+    name = _name(case)
+    if not (case.meta and case.meta.generation.mode == GenerationMode.POSITIVE and isinstance(case.body, dict)):
+        return
+    if TOKENS.get(name) and "token" in case.body:
+        case.body["token"] = TOKENS[name][0]
+    if name == "create_user" and case.meta.phase.name.value == "stateful":
+        case.body |= {"username": f"fuzz-{uuid.uuid4().hex[:20]}", "roles": ["user"]}
+        case.body.pop("password_hash", None)
+
+
+@schemathesis.hook
+def after_call(_: schemathesis.HookContext, case: schemathesis.Case, response: schemathesis.Response) -> None:
+    """Put away a mailed token that was used up, and keep the pair of a session that was renewed."""
+    waiting = TOKENS.get(_name(case), [])
+    if isinstance(case.body, dict) and case.body.get("token") in waiting and _is_used_up(response):
+        waiting.remove(case.body["token"])
+    if response.status_code == 200 and "session_id" in (pair := _members(response)):
+        ACCOUNTS.renew(pair, response.headers.get("set-cookie", []))
+
+
+def _is_used_up(response: schemathesis.Response) -> bool:
+    """Say whether the token of a request is dead now: used, or refused as such, and not for the rest of the request."""
+    return response.status_code == 204 or _members(response).get("type", "").endswith("/one-time-token-refused")
+
+
+def _members(response: schemathesis.Response) -> dict[str, Any]:
+    """The members of an answer that is a JSON object; none otherwise."""
+    found = response.json() if "json" in "".join(response.headers.get("content-type", [])) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _name(case: schemathesis.Case) -> str:
+    return str(case.operation.definition.raw.get("operationId", ""))
 
 
 def _schemes(case: schemathesis.Case) -> set[str]:

@@ -4,21 +4,19 @@ python -m tests.fuzz.run                 CI: a fixed seed and a few thousand cas
 python -m tests.fuzz.run --long          more cases, and a random seed that is printed
 python -m tests.fuzz.run --seed 7 --store sqlite --identity admin
 
-Which links the stateful phase takes is chance. Those that nobody took get rounds of their own: shorter walks among the operations
-around them, until each was taken or the rounds are used up, which the gate reports.
+Which links the stateful phase takes is chance. Those that nobody took get rounds of their own: walks among the operations around
+them, until each was taken or the rounds are used up, which the gate reports.
 """
 
 import argparse
 import json
 import os
-import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from email import message_from_bytes, policy
 from pathlib import Path
 
 import psycopg
@@ -28,7 +26,8 @@ from sqlalchemy.engine import make_url
 from tests.actors import PASSWORD
 from tests.conftest import IN_CI, POSTGRESQL, REDIS, Stores
 from tests.fuzz.gate import Run, around, faults, untaken
-from tests.processes.servers import Server, eventually, keycard
+from tests.fuzz.mailed import OPERATIONS, write_tokens
+from tests.processes.servers import Server, keycard
 
 HERE = Path(__file__).parent
 IDENTITIES = ("anonymous", "user", "peers", "admin", "cookie")
@@ -38,9 +37,8 @@ PEERS_PASSWORD = "Not-In-The-Examples-9"
 CI_SEED = 20_261_122
 SECONDS = 3000
 PHASES = "examples,coverage,fuzzing,stateful"
-ROUNDS = 6
-# So many mailed tokens are at hand, of each kind.
-TOKENS = 20
+# Rounds are about few operations, so they get more walks: chance finds the last link in one round instead of six.
+ROUNDS, WALKS = 6, "24"
 
 
 def main() -> int:
@@ -79,6 +77,7 @@ def fuzz(store: str, identities: list[str], seed: int, *, long: bool) -> tuple[i
         every_link = set(identities) == set(IDENTITIES)
         for attempt in range(ROUNDS if every_link else 0):
             if missing := untaken(document, runs):
+                print(f"{store}: {len(missing)} links that nobody took, {missing[0]} among them")
                 runs.append(_run(store, "admin", seed + attempt, root / f"round-{attempt}", only=around(document, missing)))
         cases = sum(run.summary()["test_cases"]["generated"] for run in runs)
         found = faults(document, runs) + [
@@ -98,8 +97,11 @@ def _run(store: str, identity: str, seed: int, folder: Path, *, long: bool = Fal
         server.wait()
         (folder / "openapi.json").write_text(server.client.get("/openapi.json").text)
         began = time.monotonic()
-        options = ["--phases", "stateful" if only else PHASES, "--max-examples", "150" if long else "8", "--seed", str(seed)]
-        done = _schemathesis(server, identity, folder, *options, *(f"--include-operation-id={name}" for name in only))
+        phases, examples = ("stateful", WALKS) if only else (PHASES, "150" if long else "8")
+        options = ["--phases", phases, "--max-examples", examples, "--seed", str(seed)]
+        options += [f"--include-operation-id={name}" for name in only]
+        mail = not only or bool(OPERATIONS.intersection(only))
+        done = _schemathesis(server, identity, folder, *options, mail=mail)
         seconds = time.monotonic() - began
         print(f"{store} {identity}: {run.summary()['test_cases']['generated']} cases in {seconds:.0f} s, exit {done.returncode}")
         if done.returncode:
@@ -138,7 +140,7 @@ def _postgresql(statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def _schemathesis(server: Server, identity: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def _schemathesis(server: Server, identity: str, folder: Path, *options: str, mail: bool) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "KEYCARD_FUZZ_IDENTITY": identity}
     config = HERE / "schemathesis.toml"
     if identity == "peers":
@@ -147,7 +149,8 @@ def _schemathesis(server: Server, identity: str, folder: Path, *options: str) ->
     else:
         keycard(server.environment, "users", "create", "root", "--password", PASSWORD, "--admin")
         environment |= {"KEYCARD_FUZZ_ADMIN": f"root:{PASSWORD}", "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py")}
-        environment["KEYCARD_FUZZ_TOKENS"] = str(_write_tokens(server, folder))
+    if identity != "peers" and mail:
+        environment["KEYCARD_FUZZ_TOKENS"] = str(write_tokens(server, folder))
     command = [
         Path(sys.executable).parent / "schemathesis", "--config-file", config, "run", f"{server.base_url}/openapi.json",
         "--url", server.base_url, "--checks", "all", *options, "--report", "json,ndjson", "--report-dir", folder, "--no-color",
@@ -162,30 +165,6 @@ def _schemathesis(server: Server, identity: str, folder: Path, *options: str) ->
         timeout=SECONDS,
         check=False,
     )
-
-
-def _write_tokens(server: Server, folder: Path) -> Path:
-    """Mailed tokens for the operations that take them, read from the mail that the server has written."""
-    names = [f"mailed-{number}" for number in range(2 * TOKENS)]
-    for name in names:
-        account = {"username": name, "password": PASSWORD, "email": f"{name}@example.com"}
-        server.client.post("/v1/auth/register", json=account).raise_for_status()
-    verify = _mailed(folder, 2 * TOKENS)
-    for token in verify[TOKENS:]:
-        server.client.post("/v1/auth/email/verify", json={"token": token}).raise_for_status()
-    for name in names:
-        server.client.post("/v1/auth/password/forgot", json={"email": f"{name}@example.com"}).raise_for_status()
-    reset = [token for token in _mailed(folder, 3 * TOKENS) if token not in verify]
-    file = folder / "tokens.json"
-    file.write_text(json.dumps({"verify_email": verify[:TOKENS], "reset_password": reset}))
-    return file
-
-
-def _mailed(folder: Path, count: int) -> list[str]:
-    """The tokens of so many mails, once they have been written."""
-    mails = eventually(lambda: len(found := list(folder.rglob("*.eml"))) >= count and found, seconds=60)
-    texts = [message_from_bytes(each.read_bytes(), policy=policy.default).get_body(("plain",)) for each in mails]
-    return [re.search(r"#token=([A-Za-z0-9_-]{43})", text.get_content())[1] for text in texts]  # type: ignore[index, union-attr]
 
 
 def _write_peers(server: Server, folder: Path) -> Path:

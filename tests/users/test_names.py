@@ -97,3 +97,38 @@ def test_a_display_name_may_be_in_any_script(app: Flask, name: str) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 81, "Ada\u0000", "Ada\nLovelace", "Ada\u009b", "\u007f"])
 def test_a_display_name_holds_no_control_characters(app: Flask, name: str) -> None:
     assert "/display_name" in faults(app, display_name=name)
+
+
+RESERVED = [
+    "root",
+    "Admin",
+    "ADMINISTRATOR",
+    "support",
+    "post.master",
+    "Web-Master",
+    "null",
+    "keycard",
+    "Key_Card",
+    "no-reply",
+    "demo",
+]
+
+
+@pytest.mark.parametrize("name", [*RESERVED, "acme", "A.c.m.e-1"])
+def test_nobody_registers_a_name_that_is_taken_for_the_service(new_app, name: str) -> None:
+    """The service's own list, and what a setting adds."""
+    app = new_app(reserved_usernames=("Acme", "acme_1"))
+    answer = Bearer(app, name=name).register()
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/username-taken")
+    assert answer.json["errors"] == [{"pointer": "/username", "detail": "Reserved."}]
+
+
+def test_a_name_that_only_begins_like_a_reserved_one_is_free(app: Flask) -> None:
+    assert faults(app, username=new_name("admin")) == []
+
+
+def test_an_administrator_may_give_a_reserved_name(new_app) -> None:
+    """Whoever runs the service may have an account called so."""
+    app = new_app(reserved_usernames=("acme",))
+    admin = Bearer(app).join(roles=["admin"])
+    assert admin.post("/v1/admin/users", json={"username": "acme", "password": PASSWORD}).status_code == 201

@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8"
+	DocumentSHA256  = "2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

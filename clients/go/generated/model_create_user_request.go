@@ -21,7 +21,7 @@ var _ MappedNullable = &CreateUserRequest{}
 type CreateUserRequest struct {
 	// Unique without regard to case, and public.
 	Username string `json:"username"`
-	// 10 to 128 characters with an upper-case letter and a digit; not a common password, not the username.
+	// 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
 	Password *string `json:"password,omitempty"`
 	// argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
 	PasswordHash *string `json:"password_hash,omitempty"`

@@ -21,7 +21,7 @@ var _ MappedNullable = &PasswordChange{}
 type PasswordChange struct {
 	// The password.
 	CurrentPassword string `json:"current_password"`
-	// 10 to 128 characters with an upper-case letter and a digit; not a common password, not the username.
+	// 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
 	NewPassword string `json:"new_password"`
 }
 

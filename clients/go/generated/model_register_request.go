@@ -21,7 +21,7 @@ var _ MappedNullable = &RegisterRequest{}
 type RegisterRequest struct {
 	// Unique without regard to case, and public.
 	Username string `json:"username"`
-	// 10 to 128 characters with an upper-case letter and a digit; not a common password, not the username.
+	// 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
 	Password string `json:"password"`
 	// An e-mail address.
 	Email *string `json:"email,omitempty"`

@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '3997f68ba501a02f0c167c16aed82337c498ef0fef857e9783a0b07a63e989d8',
+  sha256: '2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc',
 } as const;

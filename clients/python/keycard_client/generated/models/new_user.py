@@ -15,8 +15,8 @@ class NewUser:
     """
     Attributes:
         username (str): Unique without regard to case, and public.
-        password (str | Unset): 10 to 128 characters with an upper-case letter and a digit; not a common password, not
-            the username.
+        password (str | Unset): 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known
+            words, names, sequences or repetitions, nor of the account's own name and address.
         password_hash (str | Unset): argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
         email (str | Unset): An e-mail address.
         email_verified (bool | Unset): Whether you vouch for the address; else a mail asks for the proof. Default:

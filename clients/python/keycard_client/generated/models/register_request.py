@@ -15,8 +15,8 @@ class RegisterRequest:
     """
     Attributes:
         username (str): Unique without regard to case, and public.
-        password (str): 10 to 128 characters with an upper-case letter and a digit; not a common password, not the
-            username.
+        password (str): 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words,
+            names, sequences or repetitions, nor of the account's own name and address.
         email (str | Unset): An e-mail address.
         display_name (str | Unset): How you want to be called.
     """
