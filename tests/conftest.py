@@ -7,6 +7,7 @@ need them are skipped, saying so, where they do not answer; in CI that is a fail
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,8 +84,8 @@ def redis_url() -> str:
     return REDIS
 
 
-@pytest.fixture(scope="session")
-def new_postgresql() -> Iterator[Callable[[], str]]:
+@contextmanager
+def postgresql_databases() -> Iterator[Callable[[], str]]:
     """Make empty databases of a role that may do nothing else, as in production; all of it is dropped at the end."""
     role, password = f"keycard_test_{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
     made: list[str] = []
@@ -108,6 +109,13 @@ def new_postgresql() -> Iterator[Callable[[], str]]:
             for name in made:
                 administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
             administrator.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture(scope="session")
+def new_postgresql() -> Iterator[Callable[[], str]]:
+    """Databases for the tests of one process."""
+    with postgresql_databases() as make:
+        yield make
 
 
 def administrated(url: str | URL) -> str:

@@ -115,7 +115,8 @@ def _page(template: str, **values: Any) -> Response:
         render_template(template, docs_enabled=settings().docs_enabled, **values), content_type="text/html; charset=utf-8"
     )
     page.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
     )
     page.vary.add("Accept")  # the same address answers programs in JSON
     return page

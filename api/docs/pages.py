@@ -18,7 +18,7 @@ ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css")
 # Neither the page nor anything on it may load, run or reach what is not ours.
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 )
 DAY = 86_400
 HERE = Path(__file__).parent

@@ -5,7 +5,8 @@ from flask import Flask, Response, g
 from ..config import Settings, settings
 from ..problems import request_id
 
-API_CSP = "default-src 'none'; frame-ancestors 'none'"
+# `default-src` covers neither `base-uri` nor `frame-ancestors`.
+API_CSP = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 ALWAYS = (
     ("Cache-Control", "no-store"),  # what bears a token or a person must not be kept by anyone
     ("Content-Security-Policy", API_CSP),

@@ -18,6 +18,8 @@ from .models import SigningKey
 # Verifiers may keep the JWKS for this long, so a key is published this long before it signs.
 JWKS_MAX_AGE = 300
 LOCK = "keycard.signing_keys"
+# 128 bits of security, as much as Ed25519 has (NIST SP 800-57).
+RSA_BITS = 3072
 
 
 def ensure_current() -> None:
@@ -88,7 +90,7 @@ def purge_retired() -> int:
 
 def _new_key(algorithm: str, *, delay: timedelta = timedelta(0)) -> SigningKey:
     """Make a key pair, in a transaction that makes no other at the same time."""
-    private = generate_private_key(65537, 2048) if algorithm == "RS256" else Ed25519PrivateKey.generate()
+    private = generate_private_key(65537, RSA_BITS) if algorithm == "RS256" else Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     now = clock.now()
     return SigningKey(

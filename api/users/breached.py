@@ -7,11 +7,22 @@ import hashlib
 import logging
 import urllib.request
 from http.client import HTTPException
+from typing import Any
 
 from ..config import settings
 
 logger = logging.getLogger("keycard")
 TIMEOUT_SECONDS = 1.0
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: only the service that the operator named is asked. A redirect is an error like any other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow no redirect."""
+
+
+_opener = urllib.request.build_opener(_Stay)
 
 
 def has_leaked(password: str) -> bool:
@@ -32,5 +43,5 @@ def has_leaked(password: str) -> bool:
 
 def _ask(url: str) -> str:
     asked = urllib.request.Request(url, headers={"Add-Padding": "true", "User-Agent": "keycard"})  # noqa: S310 - the operator's URL
-    with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+    with _opener.open(asked, timeout=TIMEOUT_SECONDS) as answer:
         return str(answer.read(1_000_000).decode("ascii"))

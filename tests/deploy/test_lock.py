@@ -1,5 +1,6 @@
 """The lock files say what the image is made of: each version within its range, each file with its hash."""
 
+import csv
 import re
 import tomllib
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.deploy.image import ROOT, TEXT
 
 RUNNING, BUILDING = ROOT / "requirements.lock", ROOT / "deploy" / "build.lock"
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 [PYTHON] = re.findall(r"^FROM python:((\d+\.\d+)\.\d+)", TEXT, re.MULTILINE)
+ADVISORIES = ROOT / "tests" / "deploy" / "advisories.csv"
 FIX = "Fix: tox run -e lock"
 LINE = re.compile(r" *#.*|[\w.-]+==\S+(?: ; [^;]+)? \\|    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -54,6 +57,22 @@ def test_the_versions_are_those_that_the_package_allows(machine: str) -> None:
 def test_the_tools_are_those_that_building_asks_for(machine: str) -> None:
     named = [line for line in (ROOT / "deploy" / "build.in").read_text().splitlines() if not line.startswith("#")]
     assert unmet([*DECLARED["build-system"]["requires"], *named], locked(BUILDING, **of_image(machine))) == [], FIX
+
+
+def faulty(versions: dict[str, str]) -> list[str]:
+    """The advisories that hold for these versions."""
+    listed = csv.DictReader(ADVISORIES.read_text(encoding="utf-8").splitlines())
+    return [each["advisory"] for each in listed if Version(versions.get(each["package"], "0")) < Version(each["mended"])]
+
+
+def test_no_version_has_a_known_fault() -> None:
+    """Of those that are listed; SECURITY.md says when a line is added. What the image does not have has no line."""
+    assert faulty(locked(RUNNING, **of_image("x86_64"))) == [], FIX
+
+
+def test_a_known_fault_is_noticed() -> None:
+    versions = locked(RUNNING, **of_image("x86_64")) | {"pyjwt": "2.11.0"}
+    assert faulty(versions) == ["CVE-2026-32597", "CVE-2026-48526"]
 
 
 def test_a_range_that_moved_on_is_noticed() -> None:

@@ -53,7 +53,8 @@ def test_every_answer_is_sealed(anybody: Bearer, method: str, path: str) -> None
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    for directive in ("base-uri", "frame-ancestors", "object-src"):
+        assert f"{directive} 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert "Strict-Transport-Security" not in headers
 
@@ -61,7 +62,8 @@ def test_every_answer_is_sealed(anybody: Bearer, method: str, path: str) -> None
 def test_an_answer_of_the_api_is_no_page_at_all(user: Bearer) -> None:
     """A browser that is led to an answer runs nothing and loads nothing."""
     for path in ("/v1/users/me", "/nowhere"):
-        assert user.get(path).headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        policy = user.get(path).headers["Content-Security-Policy"]
+        assert policy == "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
 
 def test_production_demands_https_of_browsers(new_app: Callable[..., Flask]) -> None:
@@ -101,3 +103,23 @@ def test_an_answer_with_tokens_is_in_no_cache(person: Bearer) -> None:
 def test_no_header_tells_what_we_are_made_of(anybody: Bearer, path: str) -> None:
     headers = anybody.post(path).headers
     assert not {"X-Powered-By", "Server"} & set(headers)
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "content_type"),
+    [
+        ("/docs", "*/*", "text/html; charset=utf-8"),
+        ("/problems", "text/html", "text/html; charset=utf-8"),
+        ("/verify-email", "*/*", "text/html; charset=utf-8"),
+        ("/docs/static/page.js", "*/*", "text/javascript; charset=utf-8"),
+        ("/docs/static/keycard.css", "*/*", "text/css; charset=utf-8"),
+        ("/openapi.json", "*/*", "application/json"),
+        ("/v1/config", "*/*", "application/json"),
+        ("/nowhere", "*/*", "application/problem+json"),
+    ],
+)
+def test_every_text_says_what_it_is_and_how_it_is_written(anybody: Bearer, path: str, accept: str, content_type: str) -> None:
+    """JSON is UTF-8 and has no such parameter (RFC 8259)."""
+    answer = anybody.get(path, headers={"Accept": accept}, buffered=True)
+    assert answer.headers["Content-Type"] == content_type
+    assert answer.data.decode("utf-8")

@@ -246,6 +246,17 @@ def test_the_published_keys_hold_no_private_member(new_app: Callable[..., Flask]
             assert {"kid", "alg", "use", "kty"} <= set(key)
 
 
+def test_every_key_has_128_bits_of_strength(new_app: Callable[..., Flask], stores: Stores) -> None:
+    """NIST SP 800-57: Ed25519, and RSA with 3072 bits."""
+    found = {}
+    for algorithm in ("EdDSA", "RS256"):
+        app = new_app(stores=stores, jwt_algorithm=algorithm)
+        keys = jwt.PyJWKSet.from_dict(Bearer(app).request("GET", "/.well-known/jwks.json").json).keys
+        found |= {each.key_id: each for each in keys}
+    strengths = {(each.algorithm_name, getattr(each.key, "key_size", 256)) for each in found.values()}
+    assert strengths == {("EdDSA", 256), ("RS256", 3072)}
+
+
 def test_another_algorithm_keeps_old_tokens_valid(new_app: Callable[..., Flask], stores: Stores) -> None:
     """From EdDSA to RS256 without signing anybody out; the refresh gives tokens of the new kind."""
     user = Bearer(new_app(stores=stores)).join()

@@ -21,7 +21,8 @@ class Proxy:
     def __init__(self, folder: Path, port: int, certificates: Path) -> None:
         self.folder, self.port, self._certificates = folder, port, certificates
         self.base_url = f"https://127.0.0.1:{port}"
-        self.trust = ssl.create_default_context(cafile=certificates / "authority.pem")
+        self.authority = certificates / "authority.pem"
+        self.trust = ssl.create_default_context(cafile=self.authority)
         self.client = self.client_from("127.0.0.1")
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -3,7 +3,9 @@
 import re
 import shutil
 import socket
+import ssl
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -246,6 +248,59 @@ def test_what_is_too_large_is_refused_as_documented(deployment: Deployment) -> N
     answers = [client.post("/v1/auth/login", json={"username": "x" * size}) for size in (70_000, 300_000)]
     assert [each.status_code for each in answers] == [413, 413]
     assert answers[0].json()["type"] == "/problems/payload-too-large"
+
+
+def test_what_nginx_answers_itself_is_sealed_too(deployment: Deployment) -> None:
+    """Each header once, whoever answered: Keycard, or nginx to a body that is too large or a request that is none."""
+    policy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+    wanted = {
+        "strict-transport-security": "max-age=31536000; includeSubDomains",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": policy,
+        "referrer-policy": "no-referrer",
+    }
+    client = deployment.proxy.client
+    answers = [client.post("/v1/auth/login", json={"username": "x" * size}) for size in (1, 300_000)]
+    answers.append(client.request("TRACE", "/"))
+    assert [each.status_code for each in answers] == [422, 413, 405]
+    for answer in answers:
+        assert {name: answer.headers.get_list(name) for name in wanted} == {name: [value] for name, value in wanted.items()}
+
+
+@pytest.mark.parametrize("name", ["TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3"])
+def test_old_tls_is_refused(deployment: Deployment, name: str) -> None:
+    """1.2 and 1.3 are spoken, with ciphers that encrypt and authenticate at once and keep the past secret."""
+    context = ssl.create_default_context(cafile=deployment.proxy.authority)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore"):  # the old ones are deprecated, and this is why they are tried
+        version = context.minimum_version = context.maximum_version = ssl.TLSVersion[name]
+    raw = socket.create_connection(("127.0.0.1", deployment.proxy.port), timeout=30)
+    if version < ssl.TLSVersion.TLSv1_2:
+        with raw, pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(raw, server_hostname="127.0.0.1")
+        return
+    with context.wrap_socket(raw, server_hostname="127.0.0.1") as connection:
+        cipher, spoken, bits = connection.cipher() or ("", "", 0)
+    assert spoken == "TLSv1.3" or cipher.startswith("ECDHE-")
+    assert "GCM" in cipher or "CHACHA20" in cipher
+    assert bits >= 128
+
+
+def test_without_tls_nothing_is_answered(deployment: Deployment) -> None:
+    """Nor is anybody led to https, who would then go on sending secrets in clear first."""
+    answer = httpx.post(f"http://127.0.0.1:{deployment.proxy.port}/v1/auth/login", json={}, trust_env=False)
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
+def test_a_request_with_two_lengths_is_refused(deployment: Deployment) -> None:
+    """Whoever reads the one and whoever reads the other would see different requests: the second one is smuggled."""
+    smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    lengths = f"Content-Length: {len(smuggled)}\r\nTransfer-Encoding: chunked\r\n"
+    with connect(deployment.proxy) as connection:
+        connection.sendall(f"POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n{smuggled}".encode())
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+    assert not [request for request, *_ in deployment.proxy.answered() if "/smuggled" in request]
 
 
 @pytest.mark.parametrize("path", SPELLINGS)

@@ -197,3 +197,11 @@ def test_signing_in_leaves_the_row_of_the_user_as_it_is(app: Flask, store_name: 
         before = connection.execute(version, {"name": ada.name}).one()
         assert ada.login().status_code == 200
         assert connection.execute(version, {"name": ada.name}).one() == before
+
+
+def test_a_password_does_not_expire(app: Flask, clock) -> None:
+    """Who must choose a new one now and then chooses worse ones (NIST SP 800-63B)."""
+    person = Bearer(app).join()
+    clock.shift(10 * 365 * 86_400)
+    assert person.login().status_code == 200
+    assert person.get("/v1/users/me").status_code == 200

@@ -22,10 +22,13 @@ class RangeApi(BaseHTTPRequestHandler):
     asked: list[str]
     answer = f"{'0' * 35}:3\r\n{sha1(LEAKED)[5:]}:12\r\n{sha1(PADDED)[5:]}:0\r\n".encode()
     status = 200
+    location = ""
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
         self.send_response(self.status)
+        if self.location:
+            self.send_header("Location", self.location)
         self.end_headers()
         self.wfile.write(self.answer)
 
@@ -79,6 +82,16 @@ def test_a_service_that_is_broken_refuses_nobody(new_app, service, broken: dict[
 def test_a_service_that_is_away_refuses_nobody_and_is_logged(new_app, caplog) -> None:
     assert Bearer(new_app(breached_passwords_url="http://127.0.0.1:1/range/")).register().status_code == 201
     assert "breached passwords cannot be asked for" in caplog.text
+
+
+def test_no_redirect_is_followed(new_app, service) -> None:
+    """The password is accepted, as whenever the service cannot be asked; the address that it names is asked nothing."""
+    url, handler = service
+    handler.status, handler.location = 302, "/elsewhere"
+    person = Bearer(new_app(breached_passwords_url=url))
+    person.password = LEAKED
+    assert person.register().status_code == 201
+    assert handler.asked == [f"/range/{sha1(LEAKED)[:5]}"]
 
 
 def test_nobody_is_asked_unless_configured(new_app, service) -> None:
