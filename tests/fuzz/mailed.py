@@ -3,6 +3,7 @@
 import json
 import re
 from email import message_from_bytes, policy
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -68,10 +69,13 @@ def _tokens(folder: Path, page: str, count: int) -> dict[str, str]:
 
 
 def _links_to(folder: Path, page: str) -> dict[str, str]:
-    found = {}
-    for file in folder.rglob("*.eml"):
-        mail = message_from_bytes(file.read_bytes(), policy=policy.default)
-        body = mail.get_body(("plain",))
-        if link := re.search(rf"{page}#token=([A-Za-z0-9_-]{{43}})", body.get_content() if body else ""):
-            found[mail["To"].addresses[0].addr_spec] = link[1]
-    return found
+    return {address: token for address, leads_to, token in map(_read, folder.rglob("*.eml")) if leads_to == page}
+
+
+@cache
+def _read(file: Path) -> tuple[str, str, str]:
+    """The recipient of a mail, the page that its link leads to, and the token; once, because a mail is never written anew."""
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    body = mail.get_body(("plain",))
+    link = re.search(r"(/[a-z-]+)#token=([A-Za-z0-9_-]{43})", body.get_content() if body else "")
+    return mail["To"].addresses[0].addr_spec, *(link.groups() if link else ("", ""))
