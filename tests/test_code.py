@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api import opaque
+from api.observability import logs
 from tests.actors import Browser
 
 API = Path(__file__).parent.parent / "api"
@@ -91,6 +92,17 @@ def test_no_line_of_the_log_is_pieced_together() -> None:
     logged = [(file, call) for file, tree in sources() for name, call in calls(tree) if names.fullmatch(name)]
     assert len(logged) > 10
     assert [file for file, call in logged if not isinstance(call.args[0], ast.Constant)] == []
+
+
+def test_lines_go_to_standard_error_alone() -> None:
+    """There is one handler, our own, which writes there; nothing writes lines into files or sends them elsewhere."""
+    trees = list(sources())
+    classes = [node for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert [node.name for node in classes if "logging.Handler" in map(ast.unparse, node.bases)] == ["LineHandler"]
+    others = re.compile(r"(\w+\.)*(File|Stream|Socket|HTTP|SMTP|SysLog|Rotating\w*|Watched\w*|Queue)Handler|.*basicConfig")
+    assert [file for file, tree in trees if any(others.fullmatch(name) for name, _ in calls(tree))] == []
+    assert [file for file, tree in trees if {"logging.handlers", "logging.config", "syslog"} & imported(tree)] == []
+    assert logs.STANDARD_ERROR == 2
 
 
 def test_what_cannot_be_guessed_has_128_bits() -> None:

@@ -31,7 +31,7 @@ ASVS = ROOT / "tests" / "asvs_5_0_0.csv"
 TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 DEPARTS = "departs, [0037](decisions/0037-what-asvs-asks.md): "
 # Of what applies at least so many of a hundred are shown by a test.
-GOAL = {"1": 100, "2": 94}
+GOAL = {"1": 100, "2": 95}
 # What can open a connection, or listen.
 NETWORK = {"socket", "socketserver", "smtplib", "urllib.request", "http.client", "redis", "psycopg", "opentelemetry", "httpx"}
 
@@ -112,6 +112,7 @@ def collected() -> set[tuple[str, str]]:
     return set(re.findall(r"^(tests/[\w/]+\.py)::(\w+)", done.stdout, re.MULTILINE))
 
 
+@pytest.mark.timeout(300)
 def test_every_named_test_exists(collected: set[tuple[str, str]]) -> None:
     assert [each for each in NAMED if each not in collected] == []
     assert len(NAMED) > 100
