@@ -10,7 +10,6 @@ from . import database, docs, keys, observability, problems
 from .accounts.mail import COMPOSERS
 from .accounts.resources import joining, me
 from .admin.resources import blp as administration
-from .application import Keycard
 from .config import Settings, load_settings
 from .discovery.resources import blp as discovery
 from .extensions import cors
@@ -18,6 +17,7 @@ from .health import listener
 from .health.resources import blp as health
 from .http import guards, headers, limits
 from .http.leftovers import Leftovers
+from .json_format import Provider
 from .keys.resources import blp as jwks
 from .migrations import Migrations
 from .openapi import Api
@@ -38,7 +38,8 @@ def create_app(settings: Settings | None = None, *, blueprints: Sequence[Smorest
     Raises ConfigurationError, which names every fault of the settings.
     """
     settings = settings or load_settings()
-    app = Keycard("api", instance_path=str(settings.instance))
+    app = Flask("api", instance_path=str(settings.instance))
+    app.json = Provider(app)
     app.config.update(SETTINGS=settings, MAX_CONTENT_LENGTH=settings.max_body_bytes)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # its redirect would be built from the Host header

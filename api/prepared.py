@@ -1,4 +1,4 @@
-"""What runs at every request: statements compiled once, and given to the driver without SQLAlchemy in between.
+"""What runs at every request: statements compiled once by SQLAlchemy, and given to the driver's cursor.
 
 `Prepared` is a read. `Change` is a few writes that happen together or not at all; where the database takes them in one
 statement they cost one round trip, and no BEGIN and no COMMIT.
@@ -6,13 +6,11 @@ statement they cost one round trip, and no BEGIN and no COMMIT.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.errors import DeadlockDetected, error_from_result
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import (
     ColumnElement,
     Delete,
@@ -34,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .database import READ, Base, db, fetch_one, in_transaction, transaction
 
-CURSOR, NAMES, USED = "keycard.cursor", "keycard.names", "keycard.used"
+CURSOR, USED = "keycard.cursor", "keycard.used"
 # A connection that nobody has used for so long is asked whether it still lives before something is written.
 IDLE_SECONDS = 1.0
 TRIES = 3
@@ -268,61 +266,14 @@ class _Compiled:
 
 
 class _OfPostgreSQL(_Compiled):
-    """The same, prepared on each connection and run by libpq itself.
-
-    psycopg's cursor does as much as the statement, and lets other threads take Python's lock four times on the way, not once.
-    """
+    """The same, which PostgreSQL parses and plans once for each connection."""
 
     def __init__(self, statement: Select[Any], dialect: Dialect, parameters: Mapping[str, Any]) -> None:
         numbered: Any = PGDialect_psycopg
         super().__init__(statement, numbered(paramstyle="numeric_dollar"), parameters)
-        self._formats = [PyFormat.AUTO] * len(self._bind)
 
     def _run(self, pooled: PoolProxiedConnection, values: list[Any]) -> list[Any] | None:
         connection: Any = pooled.dbapi_connection
-        known: _OnConnection | None = pooled.info.get(self)
-        if known is None:
-            known = pooled.info[self] = _OnConnection(Transformer(connection))
-        transformer = known.transformer
-        sent = transformer.dump_sequence(values, self._formats)
-        types = transformer.types or ()
-        if types not in known.names:
-            known.names[types] = self._prepare(pooled, types)
-        result = connection.pgconn.exec_prepared(known.names[types], sent, transformer.formats)
-        if result.status != ExecStatus.TUPLES_OK:
-            raise _error(connection, result)
-        transformer.set_pgresult(result, set_loaders=known.loads != types)
-        known.loads = types
-        row: list[Any] | None = transformer.load_row(0, list) if result.ntuples else None
-        transformer.set_pgresult(None, set_loaders=False)  # a row may hold secrets
-        return row
-
-    def _prepare(self, pooled: PoolProxiedConnection, types: tuple[int, ...]) -> bytes:
-        """Prepare it on this connection, and return its name there."""
-        connection: Any = pooled.dbapi_connection
-        number = pooled.info[NAMES] = pooled.info.get(NAMES, 0) + 1
-        name = b"keycard_%d" % number
-        result = connection.pgconn.prepare(name, self._text.encode(), types)
-        if result.status != ExecStatus.COMMAND_OK:
-            raise _error(connection, result)
-        return name
-
-
-@dataclass
-class _OnConnection:
-    """What one connection knows of a statement.
-
-    names: by the types of its parameters, as a number's type goes by its size. loads: for which of them its transformer can
-    read the columns.
-    """
-
-    transformer: Any  # psycopg's name is of two classes, in C and in Python
-    names: dict[tuple[int, ...], bytes] = field(default_factory=dict)
-    loads: tuple[int, ...] | None = None
-
-
-def _error(connection: Any, result: Any) -> psycopg.Error:
-    """The driver's error for a statement that failed."""
-    if connection.pgconn.status != ConnStatus.OK:
-        return psycopg.OperationalError("the connection is lost")
-    return error_from_result(result)
+        with psycopg.RawCursor(connection) as cursor:
+            row = cursor.execute(self._text, values, prepare=True).fetchone()
+        return None if row is None else list(row)

@@ -10,12 +10,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from .application import Response, to_json
+from .json_format import to_json
 
 MEDIA_TYPE = "application/problem+json"
 REALM = 'Bearer realm="keycard"'
@@ -212,11 +212,9 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 def request_id() -> str:
     """The id of this request: the caller's `X-Request-ID` where it is harmless, else a new one."""
-    kept: Any = g
-    kept = vars(kept._get_current_object())  # noqa: SLF001 - once, as it is asked in every request
-    found: str | None = kept.get("request_id")
-    if found is None:
-        found = kept["request_id"] = request_id_of(request.environ.get("HTTP_X_REQUEST_ID", ""))
+    if "request_id" not in g:
+        g.request_id = request_id_of(request.environ.get("HTTP_X_REQUEST_ID", ""))
+    found: str = g.request_id
     return found
 
 

@@ -17,7 +17,7 @@ def every_slot_taken(hasher: Hasher, *, patience: float = passwords.QUEUE_SECOND
     free, usual = threading.Event(), passwords.QUEUE_SECONDS
     passwords.QUEUE_SECONDS = patience
     for _ in range(hasher._size):
-        hasher._places.acquire()
+        hasher._places.take()
         hasher._pool.submit(free.wait, 60)
     try:
         yield
@@ -25,4 +25,4 @@ def every_slot_taken(hasher: Hasher, *, patience: float = passwords.QUEUE_SECOND
         free.set()
         passwords.QUEUE_SECONDS = usual
         for _ in range(hasher._size):
-            hasher._places.release()
+            hasher._places.give_back()

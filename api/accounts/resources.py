@@ -3,12 +3,11 @@
 from functools import lru_cache
 from typing import Any
 
-from flask import jsonify
+from flask import Response, jsonify
 from flask.views import MethodView
 
 from .. import audit
 from ..access import Identity, LastAdmin
-from ..application import Response
 from ..http import Blueprint, PageQuery, access_token, fresh_access_token, limits, link, optional_access_token, public
 from ..http.guards import TokenRevoked
 from ..problems import ServiceUnavailable, TooManyRequests

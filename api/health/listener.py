@@ -18,8 +18,8 @@ from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Request, Response
 
 from .. import outbox
-from ..application import to_json
 from ..config import Settings
+from ..json_format import to_json
 from ..observability import metrics
 from ..problems import DATABASE_FAILED
 from .resources import check

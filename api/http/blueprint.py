@@ -16,9 +16,8 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import flask_smorest
-from flask import Request, current_app, request
+from flask import Request, Response, current_app, request
 
-from ..application import Response
 from ..config import settings
 from ..problems import (
     MEDIA_TYPE,

@@ -43,8 +43,8 @@ def _complete(response: Response) -> Response:
         response.vary.add("Origin")
     present = {name.lower() for name, _ in headers}
     more = [each for each in always(settings()) if each[0].lower() not in present]
-    # `add` would look at each for a line break, `setdefault` look for it three times.
-    headers._list += [("X-Request-ID", request_id()), *more]  # noqa: SLF001
+    for name, value in (("X-Request-ID", request_id()), *more):
+        headers.add(name, value)
     if response.status_code in {204, 304}:
         headers.remove("Content-Type")
     return response

@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+import structlog
 from flask import g, has_request_context
 
 from ..config import Settings
 from ..problems import request_id
 from ..source import frames
-from .lean import structlog
 
 STANDARD_ERROR = 2
 Event = MutableMapping[str, Any]

@@ -7,7 +7,6 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import BoundedSemaphore
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -28,6 +27,30 @@ EXTENSION = "keycard.hasher"
 T = TypeVar("T")
 
 
+class _Places:
+    """A number of places, and how many of them are taken. A semaphore does not tell."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._lock = threading.Lock()
+        self.taken = 0
+
+    @property
+    def free(self) -> int:
+        return self._number - self.taken
+
+    def take(self) -> bool:
+        """Take one if one is free."""
+        with self._lock:
+            found = self.free > 0
+            self.taken += found
+            return found
+
+    def give_back(self) -> None:
+        with self._lock:
+            self.taken -= 1
+
+
 class Hasher:
     """argon2id (RFC 9106). Each hash takes its memory and a core, so only some run at once."""
 
@@ -35,8 +58,7 @@ class Hasher:
         self._argon2 = PasswordHasher(**settings.argon2._asdict())
         self._size = settings.argon2_concurrency or cores()
         queue = QUEUE_LENGTH if settings.argon2_queue is None else settings.argon2_queue
-        self._all_places = self._size + queue
-        self._places = BoundedSemaphore(self._all_places)
+        self._places = _Places(self._size + queue)
         self._pool = ThreadPoolExecutor(self._size, "hash", initializer=_step_aside)
         # Verified when there is no such account, so that the answer takes the same time as for one. It is no hash of anything.
         self._nobody = _unmatchable(settings.argon2)
@@ -44,7 +66,7 @@ class Hasher:
     @property
     def has_room(self) -> bool:
         """Whether one more hash could at least wait now."""
-        return self._places._value > 0  # noqa: SLF001 - the only way to ask
+        return self._places.free > 0
 
     def expect_room(self) -> None:
         """Raise ServiceUnavailable if no hash could even wait now, before anything else is done for it."""
@@ -86,12 +108,12 @@ class Hasher:
 
     def load(self) -> tuple[int, int]:
         """How many hashes are running now, and how many wait."""
-        taken = self._all_places - self._places._value  # noqa: SLF001 - the only way to ask
+        taken = self._places.taken
         return min(taken, self._size), max(0, taken - self._size)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
         """Do it in one of the threads of the pool. The caller waits without a core, and without a place if there is none."""
-        if not self._places.acquire(blocking=False):
+        if not self._places.take():
             raise self.too_many("queue_full")
         try:
             waiting = self._pool.submit(work)
@@ -102,7 +124,7 @@ class Hasher:
                     raise self.too_many("waited_too_long") from None
                 return waiting.result()
         finally:
-            self._places.release()
+            self._places.give_back()
 
 
 def _step_aside() -> None:

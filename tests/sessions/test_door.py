@@ -30,11 +30,12 @@ def no_room(app: Flask) -> Iterator[None]:
         found = hasher()
     with every_slot_taken(found):
         for _ in range(QUEUE_LENGTH):
-            found._places.acquire()
+            found._places.take()
         try:
             yield
         finally:
-            found._places.release(QUEUE_LENGTH)
+            for _ in range(QUEUE_LENGTH):
+                found._places.give_back()
 
 
 def sign_in(person: Bearer, **headers: str) -> TestResponse:

@@ -236,7 +236,7 @@ def test_a_queue_that_is_full_turns_away_at_once(new_app: Callable[..., Flask]) 
     with ThreadPoolExecutor(len(waiting)) as pool:
         with every_slot_taken(hasher, patience=3600.0):
             answers = [pool.submit(each.login) for each in waiting]
-            eventually(lambda: hasher._places._value == 0)
+            eventually(lambda: not hasher.has_room)
             for answer in (Bearer(app, person.name).login(), Bearer(app).register()):
                 assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
                 assert int(answer.headers["Retry-After"]) >= 1
