@@ -68,6 +68,22 @@ time.sleep(0.7)
 assert called == [1], called
 """
 
+# A process that answers is sent a signal that its parent knows of, too, and then the parent's.
+PATIENCE = """
+import os, signal, threading
+from api import signals
+
+signals.PATIENCE_SECONDS = 60
+ended = threading.Event()
+signals.hold()
+signal.signal(signal.SIGTERM, lambda *_: ended.set())
+signals.obey_first(teller=os.getppid())
+os.kill(os.getpid(), signal.SIGTERM)
+assert not ended.wait(1)
+print("patient", flush=True)
+ended.wait()
+"""
+
 # The first process of `keycard serve` forks while signals wait in it.
 FORK_WHILE_HELD = """
 import multiprocessing, signal
@@ -120,6 +136,14 @@ def test_a_handler_is_called_once_and_not_while_it_runs() -> None:
 def test_without_that_it_waits_for_itself() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         run(IMPATIENCE.format(hold="", obey_first=""), 5)
+
+
+def test_a_signal_to_all_is_left_to_the_one_that_passes_it_on() -> None:
+    with subprocess.Popen([sys.executable, "-c", PATIENCE], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"patient\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_SECONDS) == 0
 
 
 def test_a_fork_does_not_let_go_what_is_held() -> None:
