@@ -235,7 +235,7 @@ def test_the_readme_is_short() -> None:
 def test_every_command_shown_exists() -> None:
     """Each `keycard ...` of the README and its pages names a command, and options that it has."""
     text = "\n".join(page(name) for name in map(str, PAGES) if name != "CHANGELOG.md" and "decisions" not in name)
-    shown = re.findall(r"(?:^|[`/ ])keycard ((?:serve|db|users|keys|mail|openapi|purge|doctor)\b[^`\n]*)", text)
+    shown = re.findall(r"(?:^|[`/ ])keycard ((?:serve|db|users|keys|mail|openapi|purge|doctor)\b[^`\n]*)", text, re.MULTILINE)
     groups: dict[str, click.Command] = {
         "serve": cli.serve,
         "users": cli.users_cli,
@@ -262,8 +262,10 @@ def test_the_keys_of_the_mirror_are_those_it_writes() -> None:
 
 def test_the_times_of_the_mirror_are_those_it_keeps() -> None:
     text = page("docs/verifying-tokens.md")
-    assert f"{heartbeat.INTERVAL_SECONDS:.0f} seconds" in text
-    assert f"{comparing.LIFE_SECONDS:.0f} seconds" in text
+    assert f"Every {heartbeat.INTERVAL_SECONDS:.0f} seconds one process compares" in text
+    assert f"request `/health/ready` every {heartbeat.INTERVAL_SECONDS:.0f} seconds" in text
+    assert f"accepted for {comparing.LIFE_SECONDS:.0f} seconds at most" in text
+    assert f"lives for {comparing.LIFE_SECONDS:.0f} seconds" in text
 
 
 def test_the_deliveries_shown_are_those_there_are() -> None:
