@@ -53,6 +53,12 @@ def blocks(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def tox_ini() -> configparser.ConfigParser:
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(ROOT / "tox.ini", encoding="utf-8")
+    return found
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -198,20 +204,26 @@ def test_the_two_commands_are_those_that_ci_and_tox_run() -> None:
     """CI calls the test command as it is printed, and what the first command ends with is tox's `serve`."""
     (_, run), (_, test), *_ = blocks(page("README.md"))
     assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    tox = tox_ini()
     assert run.strip().endswith(f".venv/bin/{tox['testenv:serve']['commands'].replace(' {posargs}', '')}")
 
 
 def test_every_environment_of_tox_is_listed() -> None:
     """Those that `tox` runs, in its order and with the time that each takes; then the others."""
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    tox = tox_ini()
     run = re.split(r",\s*", tox["tox"]["env_list"])
     others = {name.removeprefix("testenv:") for name in tox.sections() if name.startswith("testenv:")} - set(run)
     told = section("How long each takes", page("CONTRIBUTING.md"))
     assert re.findall(r"^\| `tox run -e ([\w-]+)` \| .+ \| \d+ (?:s|min) \|$", told, re.MULTILINE) == run
     assert set(re.findall(r"^\| `tox run -e ([\w-]+)` \| [^|]+ \|$", told, re.MULTILINE)) == others
+
+
+def test_every_environment_of_tox_that_is_named_exists() -> None:
+    """On any page, with or without arguments."""
+    tox = tox_ini()
+    known = set(re.split(r",\s*", tox["tox"]["env_list"])) | {name.removeprefix("testenv:") for name in tox.sections()}
+    named = {name for each in PAGES for name in re.findall(r"tox run -e\s+([\w-]+)", page(str(each)))}
+    assert named - known == set()
 
 
 def test_every_file_that_is_named_exists() -> None:
