@@ -1,4 +1,4 @@
-"""Registration, my profile, my password."""
+"""Registration, what mailed tokens do, my account."""
 
 from functools import lru_cache
 from typing import Any
@@ -30,6 +30,7 @@ from .schemas import (
 )
 
 joining = Blueprint("registration", __name__, url_prefix="/v1/auth", description="")
+mailed = Blueprint("mailed", __name__, url_prefix="/v1/auth", description="")
 me = Blueprint("users", __name__, url_prefix="/v1/users/me", description="Your own account.")
 _user = UserSchema()
 SIGN_IN = {"username": "$request.body#/username", "password": "$request.body#/password"}
@@ -53,12 +54,12 @@ class Register(MethodView):
         return registration.sign_up(**account), 201, {"Location": "/v1/users/me"}
 
 
-@joining.route("/email/verify", tags=["auth"])
+@mailed.route("/email/verify", tags=["auth"])
 class EmailProof(MethodView):
-    @joining.operation("verify_email", optional_access_token)
-    @joining.arguments(EmailVerification)
-    @joining.response(204, description="The address is verified.")
-    @joining.problems(OneTimeTokenRefused, ConfirmationRequired, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable)
+    @mailed.operation("verify_email", optional_access_token)
+    @mailed.arguments(EmailVerification)
+    @mailed.response(204, description="The address is verified.")
+    @mailed.problems(OneTimeTokenRefused, ConfirmationRequired, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable)
     def post(self, proof: dict[str, Any]) -> None:
         """Verify an e-mail address
 
@@ -68,12 +69,43 @@ class EmailProof(MethodView):
         email_verification.verify(**proof, principal=current_or_none())
 
 
-@joining.route("/email/undo", tags=["auth"])
+@mailed.route("/password/forgot", tags=["auth"])
+class ForgottenPassword(MethodView):
+    @mailed.operation("forgot_password", public)
+    @mailed.limited(limits.MAIL)
+    @mailed.arguments(EmailRequest)
+    @mailed.response(202, description="If somebody has verified this address, a mail is on its way.")
+    @mailed.problems(ServiceUnavailable)
+    @mailed.links(reset=link("reset_password", "Set a new password, with the token from the mail."))
+    def post(self, body: dict[str, Any]) -> None:
+        """Ask for a mail that resets the password
+
+        The answer is the same, after the same work, whether anybody has verified the address or not.
+        """
+        password_reset.ask(body["email"])
+
+
+@mailed.route("/password/reset", tags=["auth"])
+class ResetPassword(MethodView):
+    @mailed.operation("reset_password", public)
+    @mailed.arguments(PasswordReset)
+    @mailed.response(204, description="The password has been set, and every session has ended.")
+    @mailed.problems(OneTimeTokenRefused, PasswordRefused, TooManyRequests, ServiceUnavailable)
+    def post(self, body: dict[str, Any]) -> None:
+        """Reset a forgotten password
+
+        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
+        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
+        """
+        password_reset.reset(**body)
+
+
+@mailed.route("/email/undo", tags=["auth"])
 class EmailUndo(MethodView):
-    @joining.operation("undo_email_change", public)
-    @joining.arguments(MailedTokenRequest)
-    @joining.response(204, description="The old address belongs to the account again, and every session has ended.")
-    @joining.problems(OneTimeTokenRefused, EmailTaken, TooManyRequests, ServiceUnavailable)
+    @mailed.operation("undo_email_change", public)
+    @mailed.arguments(MailedTokenRequest)
+    @mailed.response(204, description="The old address belongs to the account again, and every session has ended.")
+    @mailed.problems(OneTimeTokenRefused, EmailTaken, TooManyRequests, ServiceUnavailable)
     def post(self, body: dict[str, Any]) -> None:
         """Undo a change of the e-mail address
 
@@ -83,13 +115,13 @@ class EmailUndo(MethodView):
         email_change.undo(body["token"])
 
 
-@joining.route("/mailed-token", tags=["auth"])
+@mailed.route("/mailed-token", tags=["auth"])
 class MailedToken(MethodView):
-    @joining.operation("describe_mailed_token", public)
-    @joining.arguments(MailedTokenRequest)
-    @joining.response(200, MailedTokenSchema, description="What it is for.")
-    @joining.problems(OneTimeTokenRefused, TooManyRequests, ServiceUnavailable)
-    @joining.links(
+    @mailed.operation("describe_mailed_token", public)
+    @mailed.arguments(MailedTokenRequest)
+    @mailed.response(200, MailedTokenSchema, description="What it is for.")
+    @mailed.problems(OneTimeTokenRefused, TooManyRequests, ServiceUnavailable)
+    @mailed.links(
         verify=link("verify_email", "Use it to verify the address."),
         reset=link("reset_password", "Use it to set a new password."),
         undo=link("undo_email_change", "Use it to undo a change of address."),
@@ -100,37 +132,6 @@ class MailedToken(MethodView):
         For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
         """
         return mailed_tokens.describe(body["token"])
-
-
-@joining.route("/password/forgot", tags=["auth"])
-class ForgottenPassword(MethodView):
-    @joining.operation("forgot_password", public)
-    @joining.limited(limits.MAIL)
-    @joining.arguments(EmailRequest)
-    @joining.response(202, description="If somebody has verified this address, a mail is on its way.")
-    @joining.problems(ServiceUnavailable)
-    @joining.links(reset=link("reset_password", "Set a new password, with the token from the mail."))
-    def post(self, body: dict[str, Any]) -> None:
-        """Ask for a mail that resets the password
-
-        The answer is the same, after the same work, whether anybody has verified the address or not.
-        """
-        password_reset.ask(body["email"])
-
-
-@joining.route("/password/reset", tags=["auth"])
-class ResetPassword(MethodView):
-    @joining.operation("reset_password", public)
-    @joining.arguments(PasswordReset)
-    @joining.response(204, description="The password has been set, and every session has ended.")
-    @joining.problems(OneTimeTokenRefused, PasswordRefused, TooManyRequests, ServiceUnavailable)
-    def post(self, body: dict[str, Any]) -> None:
-        """Reset a forgotten password
-
-        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
-        """
-        password_reset.reset(**body)
 
 
 @me.route("")
@@ -177,23 +178,6 @@ def _shown(identity: Identity, _status: str) -> bytes:
     return jsonify(_user.dump(identity)).get_data()
 
 
-@me.route("/password")
-class Password(MethodView):
-    @me.operation("change_password", access_token)
-    @me.limited(limits.PASSWORD)
-    @me.arguments(PasswordChange)
-    @me.response(200, TokenPairSchema, description="The password has been changed; the new pair.", headers=SET_COOKIE)
-    @me.problems(WrongPassword, PasswordRefused, TooManyRequests)
-    @me.links(me=link("get_me", "Read your account."))
-    def put(self, passwords: dict[str, Any]) -> dict[str, Any]:
-        """Change your password
-
-        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-        that waits in the account is withdrawn (mailed tokens, a pending address).
-        """
-        return deliver(password_change.change(current(), **passwords))
-
-
 @me.route("/email")
 class EmailAddress(MethodView):
     @me.operation("change_email", fresh_access_token)
@@ -209,18 +193,6 @@ class EmailAddress(MethodView):
         email_change.ask(current(), body["email"])
 
 
-@me.route("/email/pending")
-class PendingEmail(MethodView):
-    @me.operation("withdraw_email_change", access_token)
-    @me.response(204, description="No other address is asked for.")
-    def delete(self) -> None:
-        """Withdraw a change of your e-mail address
-
-        The address that waits for its verification is forgotten. None is no error.
-        """
-        email_change.withdraw(current())
-
-
 @me.route("/email/verification")
 class Verification(MethodView):
     @me.operation("send_verification", access_token)
@@ -233,6 +205,35 @@ class Verification(MethodView):
         To the address that waits for its verification. Tokens from earlier mails are dead.
         """
         email_verification.send_again(current())
+
+
+@me.route("/email/pending")
+class PendingEmail(MethodView):
+    @me.operation("withdraw_email_change", access_token)
+    @me.response(204, description="No other address is asked for.")
+    def delete(self) -> None:
+        """Withdraw a change of your e-mail address
+
+        The address that waits for its verification is forgotten. None is no error.
+        """
+        email_change.withdraw(current())
+
+
+@me.route("/password")
+class Password(MethodView):
+    @me.operation("change_password", access_token)
+    @me.limited(limits.PASSWORD)
+    @me.arguments(PasswordChange)
+    @me.response(200, TokenPairSchema, description="The password has been changed; the new pair.", headers=SET_COOKIE)
+    @me.problems(WrongPassword, PasswordRefused, TooManyRequests)
+    @me.links(me=link("get_me", "Read your account."))
+    def put(self, passwords: dict[str, Any]) -> dict[str, Any]:
+        """Change your password
+
+        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
+        that waits in the account is withdrawn (mailed tokens, a pending address).
+        """
+        return deliver(password_change.change(current(), **passwords))
 
 
 @me.route("/events")

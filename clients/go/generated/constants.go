@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc"
+	DocumentSHA256  = "814090888b06d14ed8b1432e83b3782ac17d946ba01a0367fb761aeee88bf1c9"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

@@ -58,92 +58,115 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Get the keys that verify access tokens
+     * Register
      *
-     * Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
-     * signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
-     * never refuses a good token.
+     * Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
+     * somebody else is never told.
      */
-    public getJwks<ThrowOnError extends boolean = true>(options?: Options<GetJwksData, ThrowOnError>): RequestResult<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'>({
+    public register<ThrowOnError extends boolean = true>(options: Options<RegisterData, ThrowOnError>): RequestResult<RegisterResponses, RegisterErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<RegisterResponses, RegisterErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            url: '/.well-known/jwks.json',
+            url: '/v1/auth/register',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Sign in
+     *
+     * Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
+     * Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+     * A session whose cookie comes along ends: the browser signs in anew.
+     */
+    public login<ThrowOnError extends boolean = true>(options: Options<LoginData, ThrowOnError>): RequestResult<LoginResponses, LoginErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<LoginResponses, LoginErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/login',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Exchange a refresh token for a new pair
+     *
+     * The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
+     * the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
+     * it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
+     * is accepted only from the cookie.
+     */
+    public refresh<ThrowOnError extends boolean = true>(options?: Options<RefreshData, ThrowOnError>): RequestResult<RefreshResponses, RefreshErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).post<RefreshResponses, RefreshErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'refreshToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_refresh',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/auth/refresh',
             ...options
         });
     }
     
     /**
-     * Get the server metadata
+     * Sign out
      *
-     * Lets a library find the signing keys from the issuer alone.
+     * Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
+     * again is no error. Cookies are cleared.
      */
-    public getMetadata<ThrowOnError extends boolean = true>(options?: Options<GetMetadataData, ThrowOnError>): RequestResult<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'>({
+    public logout<ThrowOnError extends boolean = true>(options?: Options<LogoutData, ThrowOnError>): RequestResult<LogoutResponses, LogoutErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).delete<LogoutResponses, LogoutErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            url: '/.well-known/oauth-authorization-server',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    key: 'refreshToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' },
+                {
+                    in: 'cookie',
+                    name: 'keycard_refresh',
+                    type: 'apiKey'
+                }
+            ],
+            url: '/v1/auth/logout',
             ...options
         });
     }
     
     /**
-     * Ask whether the process is alive
+     * Ask who is calling
      *
-     * Touches nothing but the process itself.
+     * Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
      */
-    public live<ThrowOnError extends boolean = true>(options?: Options<LiveData, ThrowOnError>): RequestResult<LiveResponses, unknown, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<LiveResponses, unknown, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/health/live',
-            ...options
-        });
-    }
-    
-    /**
-     * Ask whether the service is ready
-     *
-     * Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
-     */
-    public ready<ThrowOnError extends boolean = true>(options?: Options<ReadyData, ThrowOnError>): RequestResult<ReadyResponses, ReadyErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ReadyResponses, ReadyErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/health/ready',
-            ...options
-        });
-    }
-    
-    /**
-     * List every kind of problem
-     *
-     * The registry behind the `type` of every error. A browser gets a page.
-     */
-    public listProblems<ThrowOnError extends boolean = true>(options?: Options<ListProblemsData, ThrowOnError>): RequestResult<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/problems',
-            ...options
-        });
-    }
-    
-    /**
-     * Explain one kind of problem
-     *
-     * What happened and what to do about it. A browser gets a page.
-     */
-    public getProblem<ThrowOnError extends boolean = true>(options: Options<GetProblemData, ThrowOnError>): RequestResult<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).get<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/problems/{slug}',
-            ...options
-        });
-    }
-    
-    /**
-     * List what happened to accounts
-     *
-     * Newest first. Filters are combined: an event must match all of them.
-     */
-    public listEvents<ThrowOnError extends boolean = true>(options?: Options<ListEventsData, ThrowOnError>): RequestResult<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'>({
+    public getSession<ThrowOnError extends boolean = true>(options?: Options<GetSessionData, ThrowOnError>): RequestResult<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
             security: [{
                     key: 'accessToken',
@@ -154,7 +177,428 @@ export class Operations extends HeyApiClient {
                     name: 'keycard_access',
                     type: 'apiKey'
                 }],
-            url: '/v1/admin/events',
+            url: '/v1/auth/session',
+            ...options
+        });
+    }
+    
+    /**
+     * Give the password again
+     *
+     * Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
+     * the session had before is dead. Keep both tokens of the answer.
+     */
+    public reauthenticate<ThrowOnError extends boolean = true>(options: Options<ReauthenticateData, ThrowOnError>): RequestResult<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/auth/reauthenticate',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Verify an e-mail address
+     *
+     * Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
+     * reset its password through it. A change of address is finished by the session that asked for it, or with the password.
+     */
+    public verifyEmail<ThrowOnError extends boolean = true>(options: Options<VerifyEmailData, ThrowOnError>): RequestResult<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/auth/email/verify',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Ask for a mail that resets the password
+     *
+     * The answer is the same, after the same work, whether anybody has verified the address or not.
+     */
+    public forgotPassword<ThrowOnError extends boolean = true>(options: Options<ForgotPasswordData, ThrowOnError>): RequestResult<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/password/forgot',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Reset a forgotten password
+     *
+     * Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
+     * withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
+     */
+    public resetPassword<ThrowOnError extends boolean = true>(options: Options<ResetPasswordData, ThrowOnError>): RequestResult<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/password/reset',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Undo a change of the e-mail address
+     *
+     * With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
+     * stays: reset it afterwards if somebody else knows it.
+     */
+    public undoEmailChange<ThrowOnError extends boolean = true>(options: Options<UndoEmailChangeData, ThrowOnError>): RequestResult<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/email/undo',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Ask what a mailed token is for
+     *
+     * For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+     */
+    public describeMailedToken<ThrowOnError extends boolean = true>(options: Options<DescribeMailedTokenData, ThrowOnError>): RequestResult<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/mailed-token',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Delete your account
+     *
+     * At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
+     * 30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+     */
+    public deleteMe<ThrowOnError extends boolean = true>(options?: Options<DeleteMeData, ThrowOnError>): RequestResult<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).delete<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me',
+            ...options
+        });
+    }
+    
+    /**
+     * Get your account
+     *
+     * Your name, your roles and your profile, as they are now.
+     */
+    public getMe<ThrowOnError extends boolean = true>(options?: Options<GetMeData, ThrowOnError>): RequestResult<GetMeResponses, GetMeErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetMeResponses, GetMeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/users/me',
+            ...options
+        });
+    }
+    
+    /**
+     * Change your profile
+     *
+     * Members that are left out stay as they are; `null` empties one.
+     */
+    public updateMe<ThrowOnError extends boolean = true>(options: Options<UpdateMeData, ThrowOnError>): RequestResult<UpdateMeResponses, UpdateMeErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).patch<UpdateMeResponses, UpdateMeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Change your e-mail address
+     *
+     * Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
+     * The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
+     */
+    public changeEmail<ThrowOnError extends boolean = true>(options: Options<ChangeEmailData, ThrowOnError>): RequestResult<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).put<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/email',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Mail a new token that verifies your address
+     *
+     * To the address that waits for its verification. Tokens from earlier mails are dead.
+     */
+    public sendVerification<ThrowOnError extends boolean = true>(options?: Options<SendVerificationData, ThrowOnError>): RequestResult<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).post<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/email/verification',
+            ...options
+        });
+    }
+    
+    /**
+     * Withdraw a change of your e-mail address
+     *
+     * The address that waits for its verification is forgotten. None is no error.
+     */
+    public withdrawEmailChange<ThrowOnError extends boolean = true>(options?: Options<WithdrawEmailChangeData, ThrowOnError>): RequestResult<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).delete<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/email/pending',
+            ...options
+        });
+    }
+    
+    /**
+     * Change your password
+     *
+     * Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
+     * that waits in the account is withdrawn (mailed tokens, a pending address).
+     */
+    public changePassword<ThrowOnError extends boolean = true>(options: Options<ChangePasswordData, ThrowOnError>): RequestResult<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/password',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * List what happened to your account
+     *
+     * Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     */
+    public listMyEvents<ThrowOnError extends boolean = true>(options?: Options<ListMyEventsData, ThrowOnError>): RequestResult<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/users/me/events',
+            ...options
+        });
+    }
+    
+    /**
+     * End every other session
+     *
+     * Only the session of this request stays open.
+     */
+    public revokeOtherSessions<ThrowOnError extends boolean = true>(options?: Options<RevokeOtherSessionsData, ThrowOnError>): RequestResult<RevokeOtherSessionsResponses, RevokeOtherSessionsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).delete<RevokeOtherSessionsResponses, RevokeOtherSessionsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/sessions',
+            ...options
+        });
+    }
+    
+    /**
+     * List your sessions
+     *
+     * One for each sign-in that is still open, newest first; `current` marks the one you are using.
+     */
+    public listSessions<ThrowOnError extends boolean = true>(options?: Options<ListSessionsData, ThrowOnError>): RequestResult<ListSessionsResponses, ListSessionsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListSessionsResponses, ListSessionsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/users/me/sessions',
+            ...options
+        });
+    }
+    
+    /**
+     * End one of your sessions
+     *
+     * Its tokens are dead at the next request. The session of another person answers as if it did not exist.
+     */
+    public revokeSession<ThrowOnError extends boolean = true>(options: Options<RevokeSessionData, ThrowOnError>): RequestResult<RevokeSessionResponses, RevokeSessionErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).delete<RevokeSessionResponses, RevokeSessionErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/sessions/{session_id}',
             ...options
         });
     }
@@ -294,33 +738,6 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Revoke all tokens of a user
-     *
-     * Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
-     * pending address). The user can sign in again at once, and gets a mail.
-     */
-    public revokeUser<ThrowOnError extends boolean = true>(options: Options<RevokeUserData, ThrowOnError>): RequestResult<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/admin/users/{user_id}/revoke',
-            ...options
-        });
-    }
-    
-    /**
      * Set the roles of a user
      *
      * Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
@@ -352,6 +769,33 @@ export class Operations extends HeyApiClient {
     }
     
     /**
+     * Revoke all tokens of a user
+     *
+     * Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
+     * pending address). The user can sign in again at once, and gets a mail.
+     */
+    public revokeUser<ThrowOnError extends boolean = true>(options: Options<RevokeUserData, ThrowOnError>): RequestResult<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/admin/users/{user_id}/revoke',
+            ...options
+        });
+    }
+    
+    /**
      * List the sessions of a user
      *
      * As the user sees them; `current` marks yours, if it is one of them.
@@ -374,247 +818,12 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Undo a change of the e-mail address
+     * List what happened to accounts
      *
-     * With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-     * stays: reset it afterwards if somebody else knows it.
+     * Newest first. Filters are combined: an event must match all of them.
      */
-    public undoEmailChange<ThrowOnError extends boolean = true>(options: Options<UndoEmailChangeData, ThrowOnError>): RequestResult<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/email/undo',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Verify an e-mail address
-     *
-     * Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-     * reset its password through it. A change of address is finished by the session that asked for it, or with the password.
-     */
-    public verifyEmail<ThrowOnError extends boolean = true>(options: Options<VerifyEmailData, ThrowOnError>): RequestResult<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/auth/email/verify',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Sign in
-     *
-     * Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
-     * Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
-     * A session whose cookie comes along ends: the browser signs in anew.
-     */
-    public login<ThrowOnError extends boolean = true>(options: Options<LoginData, ThrowOnError>): RequestResult<LoginResponses, LoginErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<LoginResponses, LoginErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/login',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Sign out
-     *
-     * Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
-     * again is no error. Cookies are cleared.
-     */
-    public logout<ThrowOnError extends boolean = true>(options?: Options<LogoutData, ThrowOnError>): RequestResult<LogoutResponses, LogoutErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).delete<LogoutResponses, LogoutErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    key: 'refreshToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' },
-                {
-                    in: 'cookie',
-                    name: 'keycard_refresh',
-                    type: 'apiKey'
-                }
-            ],
-            url: '/v1/auth/logout',
-            ...options
-        });
-    }
-    
-    /**
-     * Ask what a mailed token is for
-     *
-     * For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
-     */
-    public describeMailedToken<ThrowOnError extends boolean = true>(options: Options<DescribeMailedTokenData, ThrowOnError>): RequestResult<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/mailed-token',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Ask for a mail that resets the password
-     *
-     * The answer is the same, after the same work, whether anybody has verified the address or not.
-     */
-    public forgotPassword<ThrowOnError extends boolean = true>(options: Options<ForgotPasswordData, ThrowOnError>): RequestResult<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/password/forgot',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Reset a forgotten password
-     *
-     * Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-     * withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
-     */
-    public resetPassword<ThrowOnError extends boolean = true>(options: Options<ResetPasswordData, ThrowOnError>): RequestResult<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/password/reset',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Give the password again
-     *
-     * Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
-     * the session had before is dead. Keep both tokens of the answer.
-     */
-    public reauthenticate<ThrowOnError extends boolean = true>(options: Options<ReauthenticateData, ThrowOnError>): RequestResult<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/auth/reauthenticate',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Exchange a refresh token for a new pair
-     *
-     * The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
-     * the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
-     * it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
-     * is accepted only from the cookie.
-     */
-    public refresh<ThrowOnError extends boolean = true>(options?: Options<RefreshData, ThrowOnError>): RequestResult<RefreshResponses, RefreshErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).post<RefreshResponses, RefreshErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'refreshToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_refresh',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/auth/refresh',
-            ...options
-        });
-    }
-    
-    /**
-     * Register
-     *
-     * Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-     * somebody else is never told.
-     */
-    public register<ThrowOnError extends boolean = true>(options: Options<RegisterData, ThrowOnError>): RequestResult<RegisterResponses, RegisterErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<RegisterResponses, RegisterErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/register',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Ask who is calling
-     *
-     * Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
-     */
-    public getSession<ThrowOnError extends boolean = true>(options?: Options<GetSessionData, ThrowOnError>): RequestResult<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'>({
+    public listEvents<ThrowOnError extends boolean = true>(options?: Options<ListEventsData, ThrowOnError>): RequestResult<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
             security: [{
                     key: 'accessToken',
@@ -625,7 +834,20 @@ export class Operations extends HeyApiClient {
                     name: 'keycard_access',
                     type: 'apiKey'
                 }],
-            url: '/v1/auth/session',
+            url: '/v1/admin/events',
+            ...options
+        });
+    }
+    
+    /**
+     * Get the server metadata
+     *
+     * Lets a library find the signing keys from the issuer alone.
+     */
+    public getMetadata<ThrowOnError extends boolean = true>(options?: Options<GetMetadataData, ThrowOnError>): RequestResult<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/.well-known/oauth-authorization-server',
             ...options
         });
     }
@@ -644,290 +866,68 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Delete your account
+     * List every kind of problem
      *
-     * At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-     * 30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+     * The registry behind the `type` of every error. A browser gets a page.
      */
-    public deleteMe<ThrowOnError extends boolean = true>(options?: Options<DeleteMeData, ThrowOnError>): RequestResult<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).delete<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'>({
+    public listProblems<ThrowOnError extends boolean = true>(options?: Options<ListProblemsData, ThrowOnError>): RequestResult<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me',
+            url: '/problems',
             ...options
         });
     }
     
     /**
-     * Get your account
+     * Explain one kind of problem
      *
-     * Your name, your roles and your profile, as they are now.
+     * What happened and what to do about it. A browser gets a page.
      */
-    public getMe<ThrowOnError extends boolean = true>(options?: Options<GetMeData, ThrowOnError>): RequestResult<GetMeResponses, GetMeErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetMeResponses, GetMeErrors, ThrowOnError, 'data'>({
+    public getProblem<ThrowOnError extends boolean = true>(options: Options<GetProblemData, ThrowOnError>): RequestResult<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).get<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/users/me',
+            url: '/problems/{slug}',
             ...options
         });
     }
     
     /**
-     * Change your profile
+     * Get the keys that verify access tokens
      *
-     * Members that are left out stay as they are; `null` empties one.
+     * Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
+     * signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
+     * never refuses a good token.
      */
-    public updateMe<ThrowOnError extends boolean = true>(options: Options<UpdateMeData, ThrowOnError>): RequestResult<UpdateMeResponses, UpdateMeErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).patch<UpdateMeResponses, UpdateMeErrors, ThrowOnError, 'data'>({
+    public getJwks<ThrowOnError extends boolean = true>(options?: Options<GetJwksData, ThrowOnError>): RequestResult<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Change your e-mail address
-     *
-     * Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-     * The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
-     */
-    public changeEmail<ThrowOnError extends boolean = true>(options: Options<ChangeEmailData, ThrowOnError>): RequestResult<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).put<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/email',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Withdraw a change of your e-mail address
-     *
-     * The address that waits for its verification is forgotten. None is no error.
-     */
-    public withdrawEmailChange<ThrowOnError extends boolean = true>(options?: Options<WithdrawEmailChangeData, ThrowOnError>): RequestResult<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).delete<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/email/pending',
+            url: '/.well-known/jwks.json',
             ...options
         });
     }
     
     /**
-     * Mail a new token that verifies your address
+     * Ask whether the process is alive
      *
-     * To the address that waits for its verification. Tokens from earlier mails are dead.
+     * Touches nothing but the process itself.
      */
-    public sendVerification<ThrowOnError extends boolean = true>(options?: Options<SendVerificationData, ThrowOnError>): RequestResult<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).post<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'>({
+    public live<ThrowOnError extends boolean = true>(options?: Options<LiveData, ThrowOnError>): RequestResult<LiveResponses, unknown, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<LiveResponses, unknown, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/email/verification',
+            url: '/health/live',
             ...options
         });
     }
     
     /**
-     * List what happened to your account
+     * Ask whether the service is ready
      *
-     * Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     * Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
      */
-    public listMyEvents<ThrowOnError extends boolean = true>(options?: Options<ListMyEventsData, ThrowOnError>): RequestResult<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'>({
+    public ready<ThrowOnError extends boolean = true>(options?: Options<ReadyData, ThrowOnError>): RequestResult<ReadyResponses, ReadyErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ReadyResponses, ReadyErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/users/me/events',
-            ...options
-        });
-    }
-    
-    /**
-     * Change your password
-     *
-     * Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-     * that waits in the account is withdrawn (mailed tokens, a pending address).
-     */
-    public changePassword<ThrowOnError extends boolean = true>(options: Options<ChangePasswordData, ThrowOnError>): RequestResult<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/password',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * End every other session
-     *
-     * Only the session of this request stays open.
-     */
-    public revokeOtherSessions<ThrowOnError extends boolean = true>(options?: Options<RevokeOtherSessionsData, ThrowOnError>): RequestResult<RevokeOtherSessionsResponses, RevokeOtherSessionsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).delete<RevokeOtherSessionsResponses, RevokeOtherSessionsErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/sessions',
-            ...options
-        });
-    }
-    
-    /**
-     * List your sessions
-     *
-     * One for each sign-in that is still open, newest first; `current` marks the one you are using.
-     */
-    public listSessions<ThrowOnError extends boolean = true>(options?: Options<ListSessionsData, ThrowOnError>): RequestResult<ListSessionsResponses, ListSessionsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListSessionsResponses, ListSessionsErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/users/me/sessions',
-            ...options
-        });
-    }
-    
-    /**
-     * End one of your sessions
-     *
-     * Its tokens are dead at the next request. The session of another person answers as if it did not exist.
-     */
-    public revokeSession<ThrowOnError extends boolean = true>(options: Options<RevokeSessionData, ThrowOnError>): RequestResult<RevokeSessionResponses, RevokeSessionErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).delete<RevokeSessionResponses, RevokeSessionErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/sessions/{session_id}',
+            url: '/health/ready',
             ...options
         });
     }

@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc',
+  sha256: '814090888b06d14ed8b1432e83b3782ac17d946ba01a0367fb761aeee88bf1c9',
 } as const;

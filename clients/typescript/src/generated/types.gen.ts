@@ -747,14 +747,34 @@ export type WhoAmI = {
     session?: Session;
 };
 
-export type GetJwksData = {
-    body?: never;
+export type RegisterData = {
+    body: RegisterRequest;
     path?: never;
     query?: never;
-    url: '/.well-known/jwks.json';
+    url: '/v1/auth/register';
 };
 
-export type GetJwksErrors = {
+export type RegisterErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The password is too easy to guess (`password-refused`); The username is taken (`username-taken`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
     /**
      * Too many requests (`too-many-requests`).
      */
@@ -765,143 +785,789 @@ export type GetJwksErrors = {
     503: Problem;
 };
 
-export type GetJwksError = GetJwksErrors[keyof GetJwksErrors];
+export type RegisterError = RegisterErrors[keyof RegisterErrors];
 
-export type GetJwksResponses = {
+export type RegisterResponses = {
     /**
-     * The key set (RFC 7517).
+     * Registered.
      */
-    200: Jwks;
+    201: User;
 };
 
-export type GetJwksResponse = GetJwksResponses[keyof GetJwksResponses];
+export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
 
-export type GetMetadataData = {
-    body?: never;
+export type LoginData = {
+    body: LoginRequest;
     path?: never;
     query?: never;
-    url: '/.well-known/oauth-authorization-server';
+    url: '/v1/auth/login';
 };
 
-export type GetMetadataErrors = {
+export type LoginErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The name or the password is wrong (`invalid-credentials`).
+     */
+    401: Problem;
+    /**
+     * The account is suspended (`account-suspended`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
     /**
      * Too many requests (`too-many-requests`).
      */
     429: Problem;
-};
-
-export type GetMetadataError = GetMetadataErrors[keyof GetMetadataErrors];
-
-export type GetMetadataResponses = {
     /**
-     * The metadata (RFC 8414).
-     */
-    200: Metadata;
-};
-
-export type GetMetadataResponse = GetMetadataResponses[keyof GetMetadataResponses];
-
-export type LiveData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/health/live';
-};
-
-export type LiveResponses = {
-    /**
-     * The process answers.
-     */
-    200: Alive;
-};
-
-export type LiveResponse = LiveResponses[keyof LiveResponses];
-
-export type ReadyData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/health/ready';
-};
-
-export type ReadyErrors = {
-    /**
-     * The service is not ready (`not-ready`).
+     * Service unavailable (`service-unavailable`).
      */
     503: Problem;
 };
 
-export type ReadyError = ReadyErrors[keyof ReadyErrors];
+export type LoginError = LoginErrors[keyof LoginErrors];
 
-export type ReadyResponses = {
+export type LoginResponses = {
     /**
-     * Ready to serve.
+     * Signed in.
      */
-    200: Ready;
+    200: TokenPair;
 };
 
-export type ReadyResponse = ReadyResponses[keyof ReadyResponses];
+export type LoginResponse = LoginResponses[keyof LoginResponses];
 
-export type ListProblemsData = {
+export type RefreshData = {
     body?: never;
     path?: never;
     query?: never;
-    url: '/problems';
+    url: '/v1/auth/refresh';
 };
 
-export type ListProblemsErrors = {
+export type RefreshErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The refresh token was used before (`refresh-token-reused`); The session has ended (`session-ended`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
     /**
      * Too many requests (`too-many-requests`).
      */
     429: Problem;
-};
-
-export type ListProblemsError = ListProblemsErrors[keyof ListProblemsErrors];
-
-export type ListProblemsResponses = {
     /**
-     * Every kind of problem, for people as HTML and for programs as JSON.
+     * Service unavailable (`service-unavailable`).
      */
-    200: ProblemTypes;
+    503: Problem;
 };
 
-export type ListProblemsResponse = ListProblemsResponses[keyof ListProblemsResponses];
+export type RefreshError = RefreshErrors[keyof RefreshErrors];
 
-export type GetProblemData = {
+export type RefreshResponses = {
+    /**
+     * Exchanged.
+     */
+    200: TokenPair;
+};
+
+export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
+
+export type LogoutData = {
     body?: never;
-    path: {
-        /**
-         * The slug: the last part of the problem's `type`.
-         */
-        slug: string;
-    };
+    path?: never;
     query?: never;
-    url: '/problems/{slug}';
+    url: '/v1/auth/logout';
 };
 
-export type GetProblemErrors = {
+export type LogoutErrors = {
     /**
-     * Not found (`not-found`).
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`).
      */
-    404: Problem;
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
     /**
      * Too many requests (`too-many-requests`).
      */
     429: Problem;
-};
-
-export type GetProblemError = GetProblemErrors[keyof GetProblemErrors];
-
-export type GetProblemResponses = {
     /**
-     * The kind of problem, for people as HTML and for programs as JSON.
+     * Service unavailable (`service-unavailable`).
      */
-    200: ProblemType;
+    503: Problem;
 };
 
-export type GetProblemResponse = GetProblemResponses[keyof GetProblemResponses];
+export type LogoutError = LogoutErrors[keyof LogoutErrors];
 
-export type ListEventsData = {
+export type LogoutResponses = {
+    /**
+     * Signed out.
+     */
+    204: void;
+};
+
+export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
+
+export type GetSessionData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/session';
+};
+
+export type GetSessionErrors = {
+    /**
+     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type GetSessionError = GetSessionErrors[keyof GetSessionErrors];
+
+export type GetSessionResponses = {
+    /**
+     * Who is calling, if anybody.
+     */
+    200: WhoAmI;
+};
+
+export type GetSessionResponse = GetSessionResponses[keyof GetSessionResponses];
+
+export type ReauthenticateData = {
+    body: ReauthenticateRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/reauthenticate';
+};
+
+export type ReauthenticateErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); The password is wrong (`wrong-password`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ReauthenticateError = ReauthenticateErrors[keyof ReauthenticateErrors];
+
+export type ReauthenticateResponses = {
+    /**
+     * The session is renewed; the new pair.
+     */
+    200: TokenPair;
+};
+
+export type ReauthenticateResponse = ReauthenticateResponses[keyof ReauthenticateResponses];
+
+export type VerifyEmailData = {
+    body: EmailVerification;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/email/verify';
+};
+
+export type VerifyEmailErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The change must be confirmed (`confirmation-required`); The CSRF value is missing or wrong (`csrf-failed`); The token cannot be used (`one-time-token-refused`); The password is wrong (`wrong-password`).
+     */
+    403: Problem;
+    /**
+     * The e-mail address belongs to another account (`email-taken`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type VerifyEmailError = VerifyEmailErrors[keyof VerifyEmailErrors];
+
+export type VerifyEmailResponses = {
+    /**
+     * The address is verified.
+     */
+    204: void;
+};
+
+export type VerifyEmailResponse = VerifyEmailResponses[keyof VerifyEmailResponses];
+
+export type ForgotPasswordData = {
+    body: EmailRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/password/forgot';
+};
+
+export type ForgotPasswordErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ForgotPasswordError = ForgotPasswordErrors[keyof ForgotPasswordErrors];
+
+export type ForgotPasswordResponses = {
+    /**
+     * If somebody has verified this address, a mail is on its way.
+     */
+    202: unknown;
+};
+
+export type ResetPasswordData = {
+    body: PasswordReset;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/password/reset';
+};
+
+export type ResetPasswordErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The token cannot be used (`one-time-token-refused`).
+     */
+    403: Problem;
+    /**
+     * The password is too easy to guess (`password-refused`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ResetPasswordError = ResetPasswordErrors[keyof ResetPasswordErrors];
+
+export type ResetPasswordResponses = {
+    /**
+     * The password has been set, and every session has ended.
+     */
+    204: void;
+};
+
+export type ResetPasswordResponse = ResetPasswordResponses[keyof ResetPasswordResponses];
+
+export type UndoEmailChangeData = {
+    body: MailedTokenRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/email/undo';
+};
+
+export type UndoEmailChangeErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The token cannot be used (`one-time-token-refused`).
+     */
+    403: Problem;
+    /**
+     * The e-mail address belongs to another account (`email-taken`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type UndoEmailChangeError = UndoEmailChangeErrors[keyof UndoEmailChangeErrors];
+
+export type UndoEmailChangeResponses = {
+    /**
+     * The old address belongs to the account again, and every session has ended.
+     */
+    204: void;
+};
+
+export type UndoEmailChangeResponse = UndoEmailChangeResponses[keyof UndoEmailChangeResponses];
+
+export type DescribeMailedTokenData = {
+    body: MailedTokenRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/mailed-token';
+};
+
+export type DescribeMailedTokenErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The token cannot be used (`one-time-token-refused`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type DescribeMailedTokenError = DescribeMailedTokenErrors[keyof DescribeMailedTokenErrors];
+
+export type DescribeMailedTokenResponses = {
+    /**
+     * What it is for.
+     */
+    200: MailedToken;
+};
+
+export type DescribeMailedTokenResponse = DescribeMailedTokenResponses[keyof DescribeMailedTokenResponses];
+
+export type DeleteMeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me';
+};
+
+export type DeleteMeErrors = {
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * This is the last administrator (`last-admin`).
+     */
+    409: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type DeleteMeError = DeleteMeErrors[keyof DeleteMeErrors];
+
+export type DeleteMeResponses = {
+    /**
+     * The account is gone.
+     */
+    204: void;
+};
+
+export type DeleteMeResponse = DeleteMeResponses[keyof DeleteMeResponses];
+
+export type GetMeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me';
+};
+
+export type GetMeErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type GetMeError = GetMeErrors[keyof GetMeErrors];
+
+export type GetMeResponses = {
+    /**
+     * Your account.
+     */
+    200: User;
+};
+
+export type GetMeResponse = GetMeResponses[keyof GetMeResponses];
+
+export type UpdateMeData = {
+    body: ProfileChange;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me';
+};
+
+export type UpdateMeErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type UpdateMeError = UpdateMeErrors[keyof UpdateMeErrors];
+
+export type UpdateMeResponses = {
+    /**
+     * Your account after the change.
+     */
+    200: User;
+};
+
+export type UpdateMeResponse = UpdateMeResponses[keyof UpdateMeResponses];
+
+export type ChangeEmailData = {
+    body: EmailRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me/email';
+};
+
+export type ChangeEmailErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ChangeEmailError = ChangeEmailErrors[keyof ChangeEmailErrors];
+
+export type ChangeEmailResponses = {
+    /**
+     * A mail is on its way to the new address.
+     */
+    202: unknown;
+};
+
+export type SendVerificationData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me/email/verification';
+};
+
+export type SendVerificationErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * There is no address to verify (`nothing-to-verify`).
+     */
+    409: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type SendVerificationError = SendVerificationErrors[keyof SendVerificationErrors];
+
+export type SendVerificationResponses = {
+    /**
+     * A mail is on its way.
+     */
+    202: unknown;
+};
+
+export type WithdrawEmailChangeData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me/email/pending';
+};
+
+export type WithdrawEmailChangeErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type WithdrawEmailChangeError = WithdrawEmailChangeErrors[keyof WithdrawEmailChangeErrors];
+
+export type WithdrawEmailChangeResponses = {
+    /**
+     * No other address is asked for.
+     */
+    204: void;
+};
+
+export type WithdrawEmailChangeResponse = WithdrawEmailChangeResponses[keyof WithdrawEmailChangeResponses];
+
+export type ChangePasswordData = {
+    body: PasswordChange;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me/password';
+};
+
+export type ChangePasswordErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); The password is wrong (`wrong-password`).
+     */
+    403: Problem;
+    /**
+     * The password is too easy to guess (`password-refused`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
+
+export type ChangePasswordResponses = {
+    /**
+     * The password has been changed; the new pair.
+     */
+    200: TokenPair;
+};
+
+export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
+
+export type ListMyEventsData = {
     body?: never;
     path?: never;
     query?: {
@@ -913,35 +1579,15 @@ export type ListEventsData = {
          * `next_cursor` of the page before.
          */
         cursor?: string;
-        /**
-         * Only events of this account.
-         */
-        user_id?: string;
-        /**
-         * What happened.
-         */
-        type?: 'deletion' | 'email_change_requested' | 'email_change_undone' | 'email_change_withdrawn' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refresh_repeated' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
-        /**
-         * Only from this moment on.
-         */
-        since?: string;
-        /**
-         * Only before this moment.
-         */
-        until?: string;
     };
-    url: '/v1/admin/events';
+    url: '/v1/users/me/events';
 };
 
-export type ListEventsErrors = {
+export type ListMyEventsErrors = {
     /**
      * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
-    /**
-     * A role is missing (`role-required`).
-     */
-    403: Problem;
     /**
      * The request breaks a rule (`validation-failed`).
      */
@@ -952,16 +1598,141 @@ export type ListEventsErrors = {
     503: Problem;
 };
 
-export type ListEventsError = ListEventsErrors[keyof ListEventsErrors];
+export type ListMyEventsError = ListMyEventsErrors[keyof ListMyEventsErrors];
 
-export type ListEventsResponses = {
+export type ListMyEventsResponses = {
     /**
-     * A page of the audit log.
+     * A page of what happened to your account.
      */
     200: EventPage;
 };
 
-export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+export type ListMyEventsResponse = ListMyEventsResponses[keyof ListMyEventsResponses];
+
+export type RevokeOtherSessionsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/users/me/sessions';
+};
+
+export type RevokeOtherSessionsErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type RevokeOtherSessionsError = RevokeOtherSessionsErrors[keyof RevokeOtherSessionsErrors];
+
+export type RevokeOtherSessionsResponses = {
+    /**
+     * Every other session has ended.
+     */
+    204: void;
+};
+
+export type RevokeOtherSessionsResponse = RevokeOtherSessionsResponses[keyof RevokeOtherSessionsResponses];
+
+export type ListSessionsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * How many items to return at most.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/users/me/sessions';
+};
+
+export type ListSessionsErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ListSessionsError = ListSessionsErrors[keyof ListSessionsErrors];
+
+export type ListSessionsResponses = {
+    /**
+     * A page of your open sessions.
+     */
+    200: SessionPage;
+};
+
+export type ListSessionsResponse = ListSessionsResponses[keyof ListSessionsResponses];
+
+export type RevokeSessionData = {
+    body?: never;
+    path: {
+        /**
+         * The `id` of the session, the `sid` of its tokens.
+         */
+        session_id: string;
+    };
+    query?: never;
+    url: '/v1/users/me/sessions/{session_id}';
+};
+
+export type RevokeSessionErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * No such session (`no-such-session`).
+     */
+    404: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type RevokeSessionError = RevokeSessionErrors[keyof RevokeSessionErrors];
+
+export type RevokeSessionResponses = {
+    /**
+     * The session has ended.
+     */
+    204: void;
+};
+
+export type RevokeSessionResponse = RevokeSessionResponses[keyof RevokeSessionResponses];
 
 export type ListUsersData = {
     body?: never;
@@ -1268,52 +2039,6 @@ export type UpdateUserResponses = {
 
 export type UpdateUserResponse = UpdateUserResponses[keyof UpdateUserResponses];
 
-export type RevokeUserData = {
-    body?: never;
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
-    query?: never;
-    url: '/v1/admin/users/{user_id}/revoke';
-};
-
-export type RevokeUserErrors = {
-    /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * No such user (`no-such-user`).
-     */
-    404: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type RevokeUserError = RevokeUserErrors[keyof RevokeUserErrors];
-
-export type RevokeUserResponses = {
-    /**
-     * Everything issued until now is dead.
-     */
-    204: void;
-};
-
-export type RevokeUserResponse = RevokeUserResponses[keyof RevokeUserResponses];
-
 export type SetUserRolesData = {
     body: RolesRequest;
     path: {
@@ -1380,6 +2105,52 @@ export type SetUserRolesResponses = {
 
 export type SetUserRolesResponse = SetUserRolesResponses[keyof SetUserRolesResponses];
 
+export type RevokeUserData = {
+    body?: never;
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: never;
+    url: '/v1/admin/users/{user_id}/revoke';
+};
+
+export type RevokeUserErrors = {
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type RevokeUserError = RevokeUserErrors[keyof RevokeUserErrors];
+
+export type RevokeUserResponses = {
+    /**
+     * Everything issued until now is dead.
+     */
+    204: void;
+};
+
+export type RevokeUserResponse = RevokeUserResponses[keyof RevokeUserResponses];
+
 export type ListUserSessionsData = {
     body?: never;
     path: {
@@ -1435,518 +2206,92 @@ export type ListUserSessionsResponses = {
 
 export type ListUserSessionsResponse = ListUserSessionsResponses[keyof ListUserSessionsResponses];
 
-export type UndoEmailChangeData = {
-    body: MailedTokenRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/email/undo';
-};
-
-export type UndoEmailChangeErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The token cannot be used (`one-time-token-refused`).
-     */
-    403: Problem;
-    /**
-     * The e-mail address belongs to another account (`email-taken`).
-     */
-    409: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type UndoEmailChangeError = UndoEmailChangeErrors[keyof UndoEmailChangeErrors];
-
-export type UndoEmailChangeResponses = {
-    /**
-     * The old address belongs to the account again, and every session has ended.
-     */
-    204: void;
-};
-
-export type UndoEmailChangeResponse = UndoEmailChangeResponses[keyof UndoEmailChangeResponses];
-
-export type VerifyEmailData = {
-    body: EmailVerification;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/email/verify';
-};
-
-export type VerifyEmailErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The change must be confirmed (`confirmation-required`); The CSRF value is missing or wrong (`csrf-failed`); The token cannot be used (`one-time-token-refused`); The password is wrong (`wrong-password`).
-     */
-    403: Problem;
-    /**
-     * The e-mail address belongs to another account (`email-taken`).
-     */
-    409: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type VerifyEmailError = VerifyEmailErrors[keyof VerifyEmailErrors];
-
-export type VerifyEmailResponses = {
-    /**
-     * The address is verified.
-     */
-    204: void;
-};
-
-export type VerifyEmailResponse = VerifyEmailResponses[keyof VerifyEmailResponses];
-
-export type LoginData = {
-    body: LoginRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/login';
-};
-
-export type LoginErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The name or the password is wrong (`invalid-credentials`).
-     */
-    401: Problem;
-    /**
-     * The account is suspended (`account-suspended`).
-     */
-    403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type LoginError = LoginErrors[keyof LoginErrors];
-
-export type LoginResponses = {
-    /**
-     * Signed in.
-     */
-    200: TokenPair;
-};
-
-export type LoginResponse = LoginResponses[keyof LoginResponses];
-
-export type LogoutData = {
+export type ListEventsData = {
     body?: never;
     path?: never;
-    query?: never;
-    url: '/v1/auth/logout';
+    query?: {
+        /**
+         * How many items to return at most.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Only events of this account.
+         */
+        user_id?: string;
+        /**
+         * What happened.
+         */
+        type?: 'deletion' | 'email_change_requested' | 'email_change_undone' | 'email_change_withdrawn' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refresh_repeated' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
+        /**
+         * Only from this moment on.
+         */
+        since?: string;
+        /**
+         * Only before this moment.
+         */
+        until?: string;
+    };
+    url: '/v1/admin/events';
 };
 
-export type LogoutErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type LogoutError = LogoutErrors[keyof LogoutErrors];
-
-export type LogoutResponses = {
-    /**
-     * Signed out.
-     */
-    204: void;
-};
-
-export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
-
-export type DescribeMailedTokenData = {
-    body: MailedTokenRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/mailed-token';
-};
-
-export type DescribeMailedTokenErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The token cannot be used (`one-time-token-refused`).
-     */
-    403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type DescribeMailedTokenError = DescribeMailedTokenErrors[keyof DescribeMailedTokenErrors];
-
-export type DescribeMailedTokenResponses = {
-    /**
-     * What it is for.
-     */
-    200: MailedToken;
-};
-
-export type DescribeMailedTokenResponse = DescribeMailedTokenResponses[keyof DescribeMailedTokenResponses];
-
-export type ForgotPasswordData = {
-    body: EmailRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/password/forgot';
-};
-
-export type ForgotPasswordErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ForgotPasswordError = ForgotPasswordErrors[keyof ForgotPasswordErrors];
-
-export type ForgotPasswordResponses = {
-    /**
-     * If somebody has verified this address, a mail is on its way.
-     */
-    202: unknown;
-};
-
-export type ResetPasswordData = {
-    body: PasswordReset;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/password/reset';
-};
-
-export type ResetPasswordErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The token cannot be used (`one-time-token-refused`).
-     */
-    403: Problem;
-    /**
-     * The password is too easy to guess (`password-refused`).
-     */
-    409: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ResetPasswordError = ResetPasswordErrors[keyof ResetPasswordErrors];
-
-export type ResetPasswordResponses = {
-    /**
-     * The password has been set, and every session has ended.
-     */
-    204: void;
-};
-
-export type ResetPasswordResponse = ResetPasswordResponses[keyof ResetPasswordResponses];
-
-export type ReauthenticateData = {
-    body: ReauthenticateRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/reauthenticate';
-};
-
-export type ReauthenticateErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
+export type ListEventsErrors = {
     /**
      * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
-     * The CSRF value is missing or wrong (`csrf-failed`); The password is wrong (`wrong-password`).
+     * A role is missing (`role-required`).
      */
     403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
     /**
      * The request breaks a rule (`validation-failed`).
      */
     422: Problem;
     /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
      * Service unavailable (`service-unavailable`).
      */
     503: Problem;
 };
 
-export type ReauthenticateError = ReauthenticateErrors[keyof ReauthenticateErrors];
+export type ListEventsError = ListEventsErrors[keyof ListEventsErrors];
 
-export type ReauthenticateResponses = {
+export type ListEventsResponses = {
     /**
-     * The session is renewed; the new pair.
+     * A page of the audit log.
      */
-    200: TokenPair;
+    200: EventPage;
 };
 
-export type ReauthenticateResponse = ReauthenticateResponses[keyof ReauthenticateResponses];
+export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
 
-export type RefreshData = {
+export type GetMetadataData = {
     body?: never;
     path?: never;
     query?: never;
-    url: '/v1/auth/refresh';
+    url: '/.well-known/oauth-authorization-server';
 };
 
-export type RefreshErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The refresh token was used before (`refresh-token-reused`); The session has ended (`session-ended`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
+export type GetMetadataErrors = {
     /**
      * Too many requests (`too-many-requests`).
      */
     429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
 };
 
-export type RefreshError = RefreshErrors[keyof RefreshErrors];
+export type GetMetadataError = GetMetadataErrors[keyof GetMetadataErrors];
 
-export type RefreshResponses = {
+export type GetMetadataResponses = {
     /**
-     * Exchanged.
+     * The metadata (RFC 8414).
      */
-    200: TokenPair;
+    200: Metadata;
 };
 
-export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
-
-export type RegisterData = {
-    body: RegisterRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/register';
-};
-
-export type RegisterErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The password is too easy to guess (`password-refused`); The username is taken (`username-taken`).
-     */
-    409: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type RegisterError = RegisterErrors[keyof RegisterErrors];
-
-export type RegisterResponses = {
-    /**
-     * Registered.
-     */
-    201: User;
-};
-
-export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
-
-export type GetSessionData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/session';
-};
-
-export type GetSessionErrors = {
-    /**
-     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type GetSessionError = GetSessionErrors[keyof GetSessionErrors];
-
-export type GetSessionResponses = {
-    /**
-     * Who is calling, if anybody.
-     */
-    200: WhoAmI;
-};
-
-export type GetSessionResponse = GetSessionResponses[keyof GetSessionResponses];
+export type GetMetadataResponse = GetMetadataResponses[keyof GetMetadataResponses];
 
 export type GetConfigData = {
     body?: never;
@@ -1973,476 +2318,131 @@ export type GetConfigResponses = {
 
 export type GetConfigResponse = GetConfigResponses[keyof GetConfigResponses];
 
-export type DeleteMeData = {
+export type ListProblemsData = {
     body?: never;
     path?: never;
     query?: never;
-    url: '/v1/users/me';
+    url: '/problems';
 };
 
-export type DeleteMeErrors = {
-    /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * This is the last administrator (`last-admin`).
-     */
-    409: Problem;
+export type ListProblemsErrors = {
     /**
      * Too many requests (`too-many-requests`).
      */
     429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
 };
 
-export type DeleteMeError = DeleteMeErrors[keyof DeleteMeErrors];
+export type ListProblemsError = ListProblemsErrors[keyof ListProblemsErrors];
 
-export type DeleteMeResponses = {
+export type ListProblemsResponses = {
     /**
-     * The account is gone.
+     * Every kind of problem, for people as HTML and for programs as JSON.
      */
-    204: void;
+    200: ProblemTypes;
 };
 
-export type DeleteMeResponse = DeleteMeResponses[keyof DeleteMeResponses];
+export type ListProblemsResponse = ListProblemsResponses[keyof ListProblemsResponses];
 
-export type GetMeData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me';
-};
-
-export type GetMeErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type GetMeError = GetMeErrors[keyof GetMeErrors];
-
-export type GetMeResponses = {
-    /**
-     * Your account.
-     */
-    200: User;
-};
-
-export type GetMeResponse = GetMeResponses[keyof GetMeResponses];
-
-export type UpdateMeData = {
-    body: ProfileChange;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me';
-};
-
-export type UpdateMeErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type UpdateMeError = UpdateMeErrors[keyof UpdateMeErrors];
-
-export type UpdateMeResponses = {
-    /**
-     * Your account after the change.
-     */
-    200: User;
-};
-
-export type UpdateMeResponse = UpdateMeResponses[keyof UpdateMeResponses];
-
-export type ChangeEmailData = {
-    body: EmailRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me/email';
-};
-
-export type ChangeEmailErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ChangeEmailError = ChangeEmailErrors[keyof ChangeEmailErrors];
-
-export type ChangeEmailResponses = {
-    /**
-     * A mail is on its way to the new address.
-     */
-    202: unknown;
-};
-
-export type WithdrawEmailChangeData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me/email/pending';
-};
-
-export type WithdrawEmailChangeErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type WithdrawEmailChangeError = WithdrawEmailChangeErrors[keyof WithdrawEmailChangeErrors];
-
-export type WithdrawEmailChangeResponses = {
-    /**
-     * No other address is asked for.
-     */
-    204: void;
-};
-
-export type WithdrawEmailChangeResponse = WithdrawEmailChangeResponses[keyof WithdrawEmailChangeResponses];
-
-export type SendVerificationData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me/email/verification';
-};
-
-export type SendVerificationErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * There is no address to verify (`nothing-to-verify`).
-     */
-    409: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type SendVerificationError = SendVerificationErrors[keyof SendVerificationErrors];
-
-export type SendVerificationResponses = {
-    /**
-     * A mail is on its way.
-     */
-    202: unknown;
-};
-
-export type ListMyEventsData = {
-    body?: never;
-    path?: never;
-    query?: {
-        /**
-         * How many items to return at most.
-         */
-        limit?: number;
-        /**
-         * `next_cursor` of the page before.
-         */
-        cursor?: string;
-    };
-    url: '/v1/users/me/events';
-};
-
-export type ListMyEventsErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ListMyEventsError = ListMyEventsErrors[keyof ListMyEventsErrors];
-
-export type ListMyEventsResponses = {
-    /**
-     * A page of what happened to your account.
-     */
-    200: EventPage;
-};
-
-export type ListMyEventsResponse = ListMyEventsResponses[keyof ListMyEventsResponses];
-
-export type ChangePasswordData = {
-    body: PasswordChange;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me/password';
-};
-
-export type ChangePasswordErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); The password is wrong (`wrong-password`).
-     */
-    403: Problem;
-    /**
-     * The password is too easy to guess (`password-refused`).
-     */
-    409: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
-
-export type ChangePasswordResponses = {
-    /**
-     * The password has been changed; the new pair.
-     */
-    200: TokenPair;
-};
-
-export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
-
-export type RevokeOtherSessionsData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me/sessions';
-};
-
-export type RevokeOtherSessionsErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type RevokeOtherSessionsError = RevokeOtherSessionsErrors[keyof RevokeOtherSessionsErrors];
-
-export type RevokeOtherSessionsResponses = {
-    /**
-     * Every other session has ended.
-     */
-    204: void;
-};
-
-export type RevokeOtherSessionsResponse = RevokeOtherSessionsResponses[keyof RevokeOtherSessionsResponses];
-
-export type ListSessionsData = {
-    body?: never;
-    path?: never;
-    query?: {
-        /**
-         * How many items to return at most.
-         */
-        limit?: number;
-        /**
-         * `next_cursor` of the page before.
-         */
-        cursor?: string;
-    };
-    url: '/v1/users/me/sessions';
-};
-
-export type ListSessionsErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ListSessionsError = ListSessionsErrors[keyof ListSessionsErrors];
-
-export type ListSessionsResponses = {
-    /**
-     * A page of your open sessions.
-     */
-    200: SessionPage;
-};
-
-export type ListSessionsResponse = ListSessionsResponses[keyof ListSessionsResponses];
-
-export type RevokeSessionData = {
+export type GetProblemData = {
     body?: never;
     path: {
         /**
-         * The `id` of the session, the `sid` of its tokens.
+         * The slug: the last part of the problem's `type`.
          */
-        session_id: string;
+        slug: string;
     };
     query?: never;
-    url: '/v1/users/me/sessions/{session_id}';
+    url: '/problems/{slug}';
 };
 
-export type RevokeSessionErrors = {
+export type GetProblemErrors = {
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * No such session (`no-such-session`).
+     * Not found (`not-found`).
      */
     404: Problem;
     /**
      * Too many requests (`too-many-requests`).
      */
     429: Problem;
+};
+
+export type GetProblemError = GetProblemErrors[keyof GetProblemErrors];
+
+export type GetProblemResponses = {
+    /**
+     * The kind of problem, for people as HTML and for programs as JSON.
+     */
+    200: ProblemType;
+};
+
+export type GetProblemResponse = GetProblemResponses[keyof GetProblemResponses];
+
+export type GetJwksData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/jwks.json';
+};
+
+export type GetJwksErrors = {
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
     /**
      * Service unavailable (`service-unavailable`).
      */
     503: Problem;
 };
 
-export type RevokeSessionError = RevokeSessionErrors[keyof RevokeSessionErrors];
+export type GetJwksError = GetJwksErrors[keyof GetJwksErrors];
 
-export type RevokeSessionResponses = {
+export type GetJwksResponses = {
     /**
-     * The session has ended.
+     * The key set (RFC 7517).
      */
-    204: void;
+    200: Jwks;
 };
 
-export type RevokeSessionResponse = RevokeSessionResponses[keyof RevokeSessionResponses];
+export type GetJwksResponse = GetJwksResponses[keyof GetJwksResponses];
+
+export type LiveData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/live';
+};
+
+export type LiveResponses = {
+    /**
+     * The process answers.
+     */
+    200: Alive;
+};
+
+export type LiveResponse = LiveResponses[keyof LiveResponses];
+
+export type ReadyData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/ready';
+};
+
+export type ReadyErrors = {
+    /**
+     * The service is not ready (`not-ready`).
+     */
+    503: Problem;
+};
+
+export type ReadyError = ReadyErrors[keyof ReadyErrors];
+
+export type ReadyResponses = {
+    /**
+     * Ready to serve.
+     */
+    200: Ready;
+};
+
+export type ReadyResponse = ReadyResponses[keyof ReadyResponses];
