@@ -48,8 +48,8 @@ class Register(MethodView):
     def post(self, account: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
         """Register
 
-        Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-        somebody else is never told.
+        Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal whether another
+        account uses the e-mail address.
         """
         return registration.sign_up(**account), 201, {"Location": "/v1/users/me"}
 
@@ -63,8 +63,9 @@ class EmailProof(MethodView):
     def post(self, proof: dict[str, Any]) -> None:
         """Verify an e-mail address
 
-        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
+        Takes the token that was mailed to the address; it works once. Afterwards the account can sign in with the address and
+        reset its password through it. A change of address also needs an access token of the session that asked for it, or the
+        password.
         """
         email_verification.verify(**proof, principal=current_or_none())
 
@@ -74,13 +75,13 @@ class ForgottenPassword(MethodView):
     @mailed.operation("forgot_password", public)
     @mailed.limited(limits.MAIL)
     @mailed.arguments(EmailRequest)
-    @mailed.response(202, description="If somebody has verified this address, a mail is on its way.")
+    @mailed.response(202, description="A mail is on its way, if an account has verified this address.")
     @mailed.problems(ServiceUnavailable)
     @mailed.links(reset=link("reset_password", "Set a new password, with the token from the mail."))
     def post(self, body: dict[str, Any]) -> None:
         """Ask for a mail that resets the password
 
-        The answer is the same, after the same work, whether anybody has verified the address or not.
+        The answer and the work are the same whether an account has verified the address or not.
         """
         password_reset.ask(body["email"])
 
@@ -94,8 +95,8 @@ class ResetPassword(MethodView):
     def post(self, body: dict[str, Any]) -> None:
         """Reset a forgotten password
 
-        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
+        Takes the token that was mailed to the verified address; it works once. Every session ends, and mailed tokens and a
+        pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
         """
         password_reset.reset(**body)
 
@@ -109,8 +110,8 @@ class EmailUndo(MethodView):
     def post(self, body: dict[str, Any]) -> None:
         """Undo a change of the e-mail address
 
-        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-        stays: reset it afterwards if somebody else knows it.
+        Takes the token that was mailed to the old address, for 7 days, without signing in. Every session ends. The password stays
+        the same: reset it afterwards if somebody else knows it.
         """
         email_change.undo(body["token"])
 
@@ -119,7 +120,7 @@ class EmailUndo(MethodView):
 class MailedToken(MethodView):
     @mailed.operation("describe_mailed_token", public)
     @mailed.arguments(MailedTokenRequest)
-    @mailed.response(200, MailedTokenSchema, description="What it is for.")
+    @mailed.response(200, MailedTokenSchema, description="What the token is for.")
     @mailed.problems(OneTimeTokenRefused, TooManyRequests, ServiceUnavailable)
     @mailed.links(
         verify=link("verify_email", "Use it to verify the address."),
@@ -129,7 +130,7 @@ class MailedToken(MethodView):
     def post(self, body: dict[str, Any]) -> Any:
         """Ask what a mailed token is for
 
-        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+        For the page behind a mailed link, which shows the account before the person confirms. The token stays usable.
         """
         return mailed_tokens.describe(body["token"])
 
@@ -142,7 +143,7 @@ class Me(MethodView):
     def get(self) -> Any:
         """Get your account
 
-        Your name, your roles and your profile, as they are now.
+        Your current username, roles and profile.
         """
         identity = current().identity
         return Response(_shown(identity, identity.status), mimetype="application/json")
@@ -153,7 +154,7 @@ class Me(MethodView):
     def patch(self, changes: dict[str, Any]) -> Any:
         """Change your profile
 
-        Members that are left out stay as they are; `null` empties one.
+        Members that you leave out do not change; `null` clears a member.
         """
         return profile.update(current(), changes)
 
@@ -163,8 +164,9 @@ class Me(MethodView):
     def delete(self) -> None:
         """Delete your account
 
-        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+        Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps the events with the
+        user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can register your username
+        again. A mail confirms the deletion.
         """
         try:
             deletion.delete(current().identity.id, actor=current())
@@ -187,8 +189,9 @@ class EmailAddress(MethodView):
     def put(self, body: dict[str, Any]) -> None:
         """Change your e-mail address
 
-        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
+        Takes effect when the new address is verified: with the token that is mailed to it, and by this session or with the
+        password. Until then `pending_email` is the new address. The old address gets a mail at once, with a link that undoes the
+        change for 7 days.
         """
         email_change.ask(current(), body["email"])
 
@@ -202,7 +205,7 @@ class Verification(MethodView):
     def post(self) -> None:
         """Mail a new token that verifies your address
 
-        To the address that waits for its verification. Tokens from earlier mails are dead.
+        Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
         """
         email_verification.send_again(current())
 
@@ -210,11 +213,11 @@ class Verification(MethodView):
 @me.route("/email/pending")
 class PendingEmail(MethodView):
     @me.operation("withdraw_email_change", access_token)
-    @me.response(204, description="No other address is asked for.")
+    @me.response(204, description="No change of address is pending.")
     def delete(self) -> None:
         """Withdraw a change of your e-mail address
 
-        The address that waits for its verification is forgotten. None is no error.
+        Forgets the pending address. It is no error if there is none.
         """
         email_change.withdraw(current())
 
@@ -230,8 +233,8 @@ class Password(MethodView):
     def put(self, passwords: dict[str, Any]) -> dict[str, Any]:
         """Change your password
 
-        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-        that waits in the account is withdrawn (mailed tokens, a pending address).
+        Renews this session: store both tokens of the answer, because the tokens from before stop working. Every other session
+        ends, and mailed tokens and a pending address are withdrawn.
         """
         return deliver(password_change.change(current(), **passwords))
 
@@ -244,6 +247,6 @@ class MyEvents(MethodView):
     def get(self, page: dict[str, Any]) -> Any:
         """List what happened to your account
 
-        Sign-ins, failures, changes: newest first, with address and browser where they are known.
+        Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are known.
         """
         return audit.list_own_events(current().identity.id, **page)

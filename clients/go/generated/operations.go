@@ -158,7 +158,7 @@ func (o *Operations) ChangePassword(ctx context.Context, body PasswordChange) (*
 type ListMyEventsParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
 }
 
@@ -181,7 +181,7 @@ func (o *Operations) ListMyEvents(ctx context.Context, params *ListMyEventsParam
 type ListSessionsParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
 }
 
@@ -218,13 +218,13 @@ func (o *Operations) RevokeSession(ctx context.Context, sessionId string) error 
 type ListUsersParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
 	// The beginning of the username or of the e-mail address.
 	Q string
-	// Only people who hold this role.
+	// Only users who hold this role.
 	Role string
-	// Only people with this status.
+	// Only users with this status.
 	Status string
 }
 
@@ -268,7 +268,7 @@ func (o *Operations) GetUser(ctx context.Context, userId string) (*AdminUser, er
 
 // UpdateUserParams are the optional parameters of UpdateUser; what is zero is not sent.
 type UpdateUserParams struct {
-	// The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
+	// The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
 	IfMatch string
 }
 
@@ -286,7 +286,7 @@ func (o *Operations) UpdateUser(ctx context.Context, userId string, body UserCha
 
 // DeleteUserParams are the optional parameters of DeleteUser; what is zero is not sent.
 type DeleteUserParams struct {
-	// The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
+	// The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
 	IfMatch string
 }
 
@@ -320,7 +320,7 @@ func (o *Operations) RevokeUser(ctx context.Context, userId string) error {
 type ListUserSessionsParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
 }
 
@@ -343,15 +343,15 @@ func (o *Operations) ListUserSessions(ctx context.Context, userId string, params
 type ListEventsParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
-	// Only events of this account.
+	// Only events of this user.
 	UserId string
 	// What happened.
 	Type string
-	// Only from this moment on.
+	// Only events at this time or later.
 	Since time.Time
-	// Only before this moment.
+	// Only events before this time.
 	Until time.Time
 }
 

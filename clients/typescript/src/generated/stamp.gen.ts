@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '814090888b06d14ed8b1432e83b3782ac17d946ba01a0367fb761aeee88bf1c9',
+  sha256: '9eaf246f1283c516008e027d55905b4cd4fe3618c21b3f0d32bf76f5efc1cd76',
 } as const;

@@ -6,19 +6,19 @@ export type ClientOptions = {
 
 export type AdminUser = {
     /**
-     * Never changes.
+     * The id of the user; it never changes.
      */
     id: string;
     /**
-     * As it was registered.
+     * The username; it never changes.
      */
     username: string;
     /**
-     * How they want to be called.
+     * The name to show instead of the username; null for none.
      */
     display_name: string | null;
     /**
-     * Their address, verified or not.
+     * The e-mail address, verified or not; null for none.
      */
     email: string | null;
     /**
@@ -30,23 +30,23 @@ export type AdminUser = {
      */
     pending_email: string | null;
     /**
-     * The roles they hold, sorted.
+     * The roles of the user, sorted.
      */
     roles: Array<string>;
     /**
-     * Whether they can sign in.
+     * Whether the user can sign in.
      */
     status: 'active' | 'suspended';
     /**
-     * When they registered.
+     * When the account was made.
      */
     created_at: string;
     /**
-     * When this record last changed.
+     * When the account last changed.
      */
     updated_at: string;
     /**
-     * Null for somebody who may sign in.
+     * The suspension; null if the account is not suspended.
      */
     suspension: Suspension | null;
 };
@@ -76,38 +76,38 @@ export type Config = {
      */
     deliveries: Array<string>;
     /**
-     * For new passwords.
+     * The rules for new passwords.
      */
     password_policy: PasswordPolicy;
     /**
-     * In seconds.
+     * How long tokens and sessions are valid, in seconds.
      */
     token_lifetimes: TokenLifetimes;
     /**
-     * Empty when nothing is counted.
+     * The rate limits; empty if there are none.
      */
     rate_limits: Array<RateLimit>;
     /**
-     * For deliveries with cookies.
+     * The names of the cookies and of the CSRF header.
      */
     cookies: CookieNames;
 };
 
 export type CookieNames = {
     /**
-     * The access token.
+     * The cookie of the access token.
      */
     access: string;
     /**
-     * The refresh token.
+     * The cookie of the refresh token.
      */
     refresh: string;
     /**
-     * The CSRF value.
+     * The cookie of the CSRF value.
      */
     csrf: string;
     /**
-     * Where to send it.
+     * The header to send the CSRF value in.
      */
     csrf_header: string;
 };
@@ -132,39 +132,39 @@ export type EmailVerification = {
 
 export type Event = {
     /**
-     * Never changes.
+     * The id of the event; it never changes.
      */
     id: string;
     /**
-     * What happened: a value of the parameter `type` of `list_events`; more may come.
+     * What happened: a value of the parameter `type` of `list_events`. Later versions may add more.
      */
     type: string;
     /**
-     * When.
+     * When it happened.
      */
     created_at: string;
     /**
-     * Whose account; null where no account was meant that exists.
+     * The account that it happened to; null if there is no such account.
      */
     user_id: string | null;
     /**
-     * Who did it; null for the command line and where nobody was signed in.
+     * The user who did it; null for the command line, and if nobody was signed in.
      */
     actor_id: string | null;
     /**
-     * The session it was about, or else the one it was done with.
+     * The session that it happened to, or else the session of the request.
      */
     session_id: string | null;
     /**
-     * Where the request came from.
+     * The IP address that the request came from.
      */
     ip_address: string | null;
     /**
-     * What the client called itself.
+     * The User-Agent header of the request.
      */
     user_agent: string | null;
     /**
-     * A few words more.
+     * More about the event, in a few words.
      */
     detail: string | null;
 };
@@ -175,26 +175,26 @@ export type EventPage = {
      */
     items: Array<Event>;
     /**
-     * Pass it as `cursor` for the next page; null on the last.
+     * The `cursor` of the next page; null on the last page.
      */
     next_cursor: string | null;
 };
 
 export type Features = {
     /**
-     * Anybody may register.
+     * Whether anybody may register.
      */
     registration: boolean;
     /**
-     * /docs is served.
+     * Whether /docs is served.
      */
     documentation: boolean;
     /**
-     * Requests are counted.
+     * Whether rate limits are enforced.
      */
     rate_limits: boolean;
     /**
-     * Browsers of some other origins may call.
+     * Whether pages of other origins may call this API (CORS).
      */
     cross_origin: boolean;
 };
@@ -204,61 +204,61 @@ export type Features = {
  */
 export type InputError = {
     /**
-     * In the body, as a JSON Pointer (RFC 6901).
+     * The place of the fault in the body, as a JSON Pointer (RFC 6901).
      */
     pointer?: string;
     /**
-     * The name of a query parameter.
+     * The name of the query parameter that is wrong.
      */
     parameter?: string;
     /**
-     * The name of a header.
+     * The name of the header that is wrong.
      */
     header?: string;
     /**
-     * What is wrong with it.
+     * What is wrong with the value.
      */
     detail: string;
 };
 
 export type Jwk = {
     /**
-     * Key type.
+     * The type of the key.
      */
     kty: string;
     /**
-     * What it is for: signatures.
+     * The use of the key: signatures.
      */
     use: string;
     /**
-     * The one algorithm it may be used with.
+     * The algorithm of the key, the only one to accept with it.
      */
     alg: string;
     /**
-     * RFC 7638 thumbprint.
+     * The id of the key: its thumbprint (RFC 7638).
      */
     kid: string;
     /**
-     * Curve, for EdDSA.
+     * The curve, with EdDSA.
      */
     crv?: string;
     /**
-     * Public key, for EdDSA.
+     * The public key, with EdDSA.
      */
     x?: string;
     /**
-     * Modulus, for RS256.
+     * The modulus, with RS256.
      */
     n?: string;
     /**
-     * Exponent, for RS256.
+     * The exponent, with RS256.
      */
     e?: string;
 };
 
 export type Jwks = {
     /**
-     * Newest first; empty with HS256.
+     * The keys, newest first; empty with HS256.
      */
     keys: Array<Jwk>;
 };
@@ -280,11 +280,11 @@ export type LoginRequest = {
 
 export type MailedToken = {
     /**
-     * `verify_email`, `change_email`, `reset_password` or `undo_email`; more may come.
+     * `verify_email`, `change_email`, `reset_password` or `undo_email`; later versions may add more.
      */
     purpose: string;
     /**
-     * The account.
+     * The username of the account.
      */
     username: string;
     /**
@@ -292,7 +292,7 @@ export type MailedToken = {
      */
     email: string;
     /**
-     * Until when it can be used.
+     * When the token expires.
      */
     expires_at: string;
 };
@@ -310,26 +310,26 @@ export type Metadata = {
      */
     issuer: string;
     /**
-     * The signing keys.
+     * The URL of the signing keys.
      */
     jwks_uri: string;
     /**
-     * This API for people.
+     * The URL of the documentation.
      */
     service_documentation: string;
     /**
-     * None: there is no authorization endpoint.
+     * Empty, because there is no authorization endpoint.
      */
     response_types_supported: Array<string>;
     /**
-     * None: sign in with the login operation.
+     * Empty: sign in with the operation `login`.
      */
     grant_types_supported: Array<string>;
 };
 
 export type NewUser = {
     /**
-     * Unique without regard to case, and public.
+     * The username, public and unique; case does not count.
      */
     username: string;
     /**
@@ -337,7 +337,7 @@ export type NewUser = {
      */
     password?: string;
     /**
-     * argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
+     * The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:` or `pbkdf2:`.
      */
     password_hash?: string;
     /**
@@ -345,15 +345,15 @@ export type NewUser = {
      */
     email?: string;
     /**
-     * Whether you vouch for the address; else a mail asks for the proof.
+     * Whether the address counts as verified. If not, a mail asks the user to verify it.
      */
     email_verified?: boolean;
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string;
     /**
-     * All the roles that the user shall hold; you can give only your own.
+     * All roles of the user. You can give only roles that you hold.
      */
     roles?: Array<string>;
 };
@@ -371,19 +371,19 @@ export type PasswordChange = {
 
 export type PasswordPolicy = {
     /**
-     * The preset.
+     * The name of the policy.
      */
     name: string;
     /**
-     * Characters at least.
+     * The least number of characters.
      */
     min_length: number;
     /**
-     * Characters at most.
+     * The greatest number of characters.
      */
     max_length: number;
     /**
-     * A regular expression it must contain; empty for none.
+     * A regular expression that the password must match somewhere; empty for none.
      */
     pattern: string;
     /**
@@ -408,7 +408,7 @@ export type PasswordReset = {
  */
 export type Problem = {
     /**
-     * The kind of problem; leads to its explanation.
+     * The kind of problem; this URL explains it.
      */
     type: string;
     /**
@@ -420,30 +420,30 @@ export type Problem = {
      */
     status: number;
     /**
-     * This occurrence, for a person.
+     * What went wrong in this request, for a person to read.
      */
     detail: string;
     /**
-     * Under which the operator finds it in the log.
+     * The id of the request, for the operator to find it in the log.
      */
     request_id: string;
     /**
-     * Faults of the input.
+     * The faults of the input, if it has any.
      */
     errors?: Array<InputError>;
 };
 
 export type ProblemType = {
     /**
-     * The `type` of such a problem.
+     * The `type` of a problem of this kind.
      */
     type: string;
     /**
-     * Its name; never changes.
+     * The name of the kind; it never changes.
      */
     slug: string;
     /**
-     * In a few words.
+     * The kind in a few words.
      */
     title: string;
     /**
@@ -462,33 +462,33 @@ export type ProblemType = {
 
 export type ProblemTypes = {
     /**
-     * Sorted by slug.
+     * Every kind of problem, sorted by slug.
      */
     items: Array<ProblemType>;
 };
 
 export type ProfileChange = {
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string | null;
 };
 
 export type RateLimit = {
     /**
-     * As in the RateLimit-Policy header.
+     * The name of the limit in the RateLimit-Policy header.
      */
     name: string;
     /**
-     * Requests.
+     * The number of requests.
      */
     limit: number;
     /**
-     * Seconds.
+     * The window in seconds.
      */
     window: number;
     /**
-     * What is counted.
+     * Whose requests are counted together.
      */
     counts: string;
 };
@@ -509,7 +509,7 @@ export type ReauthenticateRequest = {
 
 export type RegisterRequest = {
     /**
-     * Unique without regard to case, and public.
+     * The username, public and unique; case does not count.
      */
     username: string;
     /**
@@ -521,21 +521,21 @@ export type RegisterRequest = {
      */
     email?: string;
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string;
 };
 
 export type RolesRequest = {
     /**
-     * All the roles that the user shall hold; you can give only your own.
+     * All roles of the user. You can give only roles that you hold.
      */
     roles: Array<string>;
 };
 
 export type Session = {
     /**
-     * The `sid` of its tokens.
+     * The id of the session, the `sid` of its tokens.
      */
     id: string;
     /**
@@ -543,11 +543,11 @@ export type Session = {
      */
     current: boolean;
     /**
-     * How its tokens travel.
+     * How the tokens of the session are delivered.
      */
     delivery: 'body' | 'hybrid' | 'cookie';
     /**
-     * The address of the last sign-in or refresh.
+     * The IP address of the last sign-in or refresh.
      */
     ip_address: string | null;
     /**
@@ -555,15 +555,15 @@ export type Session = {
      */
     user_agent: string | null;
     /**
-     * The sign-in.
+     * When the session began.
      */
     created_at: string;
     /**
-     * The last sign-in or refresh.
+     * When the session was last refreshed, or else began.
      */
     last_used_at: string;
     /**
-     * When it ends, however often it is refreshed.
+     * When the session ends at the latest. Refreshing does not extend it.
      */
     expires_at: string;
 };
@@ -574,75 +574,75 @@ export type SessionPage = {
      */
     items: Array<Session>;
     /**
-     * Pass it as `cursor` for the next page; null on the last.
+     * The `cursor` of the next page; null on the last page.
      */
     next_cursor: string | null;
 };
 
 export type Suspension = {
     /**
-     * Why, for other administrators.
+     * The reason, for other administrators to read.
      */
     reason: string | null;
     /**
-     * When it ends by itself; null for never.
+     * When the suspension ends; null if it does not end by itself.
      */
     until: string | null;
 };
 
 export type SuspensionRequest = {
     /**
-     * Why, for other administrators.
+     * The reason, for other administrators to read.
      */
     reason?: string | null;
     /**
-     * When it ends by itself; null for never.
+     * When the suspension ends; null if it does not end by itself.
      */
     until?: string | null;
 };
 
 export type TokenLifetimes = {
     /**
-     * An access token.
+     * Of an access token.
      */
     access_token: number;
     /**
-     * A refresh token; each rotation starts it anew.
+     * Of a refresh token; each refresh returns one with the full lifetime.
      */
     refresh_token: number;
     /**
-     * A session, however often refreshed.
+     * Of a session; refreshing does not extend it.
      */
     session: number;
     /**
-     * How long a spent refresh token answers its successor.
+     * How long a used refresh token can be sent again for the same new pair.
      */
     refresh_grace: number;
     /**
-     * How long after a password a token is fresh.
+     * How long a token counts as fresh after the password was given.
      */
     fresh: number;
 };
 
 export type TokenPair = {
     /**
-     * How to present it.
+     * How to send the access token: `Authorization: Bearer`.
      */
     token_type: 'Bearer';
     /**
-     * Life of the access token in seconds, from its issue.
+     * Lifetime of the access token in seconds, from its issue.
      */
     expires_in: number;
     /**
-     * Life of the refresh token in seconds, from its issue.
+     * Lifetime of the refresh token in seconds, from its issue.
      */
     refresh_expires_in: number;
     /**
-     * The session, as in the list of sessions.
+     * The `id` of the session in the list of sessions.
      */
     session_id: string;
     /**
-     * How this session's tokens travel.
+     * How the tokens of this session are delivered.
      */
     delivery: 'body' | 'hybrid' | 'cookie';
     /**
@@ -661,19 +661,19 @@ export type TokenPair = {
 
 export type User = {
     /**
-     * Never changes.
+     * The id of the user; it never changes.
      */
     id: string;
     /**
-     * As it was registered.
+     * The username; it never changes.
      */
     username: string;
     /**
-     * How they want to be called.
+     * The name to show instead of the username; null for none.
      */
     display_name: string | null;
     /**
-     * Their address, verified or not.
+     * The e-mail address, verified or not; null for none.
      */
     email: string | null;
     /**
@@ -685,26 +685,26 @@ export type User = {
      */
     pending_email: string | null;
     /**
-     * The roles they hold, sorted.
+     * The roles of the user, sorted.
      */
     roles: Array<string>;
     /**
-     * Whether they can sign in.
+     * Whether the user can sign in.
      */
     status: 'active' | 'suspended';
     /**
-     * When they registered.
+     * When the account was made.
      */
     created_at: string;
     /**
-     * When this record last changed.
+     * When the account last changed.
      */
     updated_at: string;
 };
 
 export type UserChange = {
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string | null;
     /**
@@ -712,11 +712,11 @@ export type UserChange = {
      */
     email?: string | null;
     /**
-     * Whether you vouch for the address.
+     * Whether the address counts as verified.
      */
     email_verified?: boolean;
     /**
-     * Suspends, and ends every session; null lifts a suspension.
+     * Suspends the account and ends every session; null ends a suspension.
      */
     suspension?: SuspensionRequest | null;
 };
@@ -727,14 +727,14 @@ export type UserPage = {
      */
     items: Array<AdminUser>;
     /**
-     * Pass it as `cursor` for the next page; null on the last.
+     * The `cursor` of the next page; null on the last page.
      */
     next_cursor: string | null;
 };
 
 export type WhoAmI = {
     /**
-     * Whether the request carried a good access token.
+     * Whether the request carried a valid access token.
      */
     authenticated: boolean;
     /**
@@ -1100,7 +1100,7 @@ export type ForgotPasswordError = ForgotPasswordErrors[keyof ForgotPasswordError
 
 export type ForgotPasswordResponses = {
     /**
-     * If somebody has verified this address, a mail is on its way.
+     * A mail is on its way, if an account has verified this address.
      */
     202: unknown;
 };
@@ -1253,7 +1253,7 @@ export type DescribeMailedTokenError = DescribeMailedTokenErrors[keyof DescribeM
 
 export type DescribeMailedTokenResponses = {
     /**
-     * What it is for.
+     * What the token is for.
      */
     200: MailedToken;
 };
@@ -1503,7 +1503,7 @@ export type WithdrawEmailChangeError = WithdrawEmailChangeErrors[keyof WithdrawE
 
 export type WithdrawEmailChangeResponses = {
     /**
-     * No other address is asked for.
+     * No change of address is pending.
      */
     204: void;
 };
@@ -1576,7 +1576,7 @@ export type ListMyEventsData = {
          */
         limit?: number;
         /**
-         * `next_cursor` of the page before.
+         * The `next_cursor` of the previous page.
          */
         cursor?: string;
     };
@@ -1655,7 +1655,7 @@ export type ListSessionsData = {
          */
         limit?: number;
         /**
-         * `next_cursor` of the page before.
+         * The `next_cursor` of the previous page.
          */
         cursor?: string;
     };
@@ -1692,7 +1692,7 @@ export type RevokeSessionData = {
     body?: never;
     path: {
         /**
-         * The `id` of the session, the `sid` of its tokens.
+         * The `id` of the session, which is the `sid` of its tokens.
          */
         session_id: string;
     };
@@ -1743,7 +1743,7 @@ export type ListUsersData = {
          */
         limit?: number;
         /**
-         * `next_cursor` of the page before.
+         * The `next_cursor` of the previous page.
          */
         cursor?: string;
         /**
@@ -1751,11 +1751,11 @@ export type ListUsersData = {
          */
         q?: string;
         /**
-         * Only people who hold this role.
+         * Only users who hold this role.
          */
         role?: string;
         /**
-         * Only people with this status.
+         * Only users with this status.
          */
         status?: 'active' | 'suspended';
     };
@@ -1853,7 +1853,7 @@ export type DeleteUserData = {
     body?: never;
     headers?: {
         /**
-         * The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
+         * The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
          */
         'If-Match'?: string;
     };
@@ -1963,7 +1963,7 @@ export type UpdateUserData = {
     body: UserChange;
     headers?: {
         /**
-         * The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
+         * The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
          */
         'If-Match'?: string;
     };
@@ -2165,7 +2165,7 @@ export type ListUserSessionsData = {
          */
         limit?: number;
         /**
-         * `next_cursor` of the page before.
+         * The `next_cursor` of the previous page.
          */
         cursor?: string;
     };
@@ -2215,11 +2215,11 @@ export type ListEventsData = {
          */
         limit?: number;
         /**
-         * `next_cursor` of the page before.
+         * The `next_cursor` of the previous page.
          */
         cursor?: string;
         /**
-         * Only events of this account.
+         * Only events of this user.
          */
         user_id?: string;
         /**
@@ -2227,11 +2227,11 @@ export type ListEventsData = {
          */
         type?: 'deletion' | 'email_change_requested' | 'email_change_undone' | 'email_change_withdrawn' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refresh_repeated' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
         /**
-         * Only from this moment on.
+         * Only events at this time or later.
          */
         since?: string;
         /**
-         * Only before this moment.
+         * Only events before this time.
          */
         until?: string;
     };
