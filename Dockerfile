@@ -1,6 +1,6 @@
 # The image of Keycard: docker build -t keycard .
 #
-# It runs as user 10001, writes nothing outside /tmp, and listens on 8000. Settings are environment variables (README, "Settings").
+# It runs as user 10001, writes nothing outside /tmp, and listens on 8000. Settings are environment variables (docs/settings.md).
 # deploy/pin-images.sh adds a digest to the tag of the base; `tox run -e lock` renews the two lock files.
 
 FROM python:3.13.14-slim-trixie AS base

@@ -1,6 +1,6 @@
 """Every setting, once: its type, unit, default and bounds; and what production refuses.
 
-The environment variable of a field is `KEYCARD_` and its name in capitals. The table in the README is
+The environment variable of a field is `KEYCARD_` and its name in capitals. The table in docs/settings.md is
 checked against this class by a test.
 """
 

@@ -46,7 +46,7 @@ def _advice() -> str:
     able = "avx2" in _cpu_flags()
     if argon2_build() == "AVX2":
         return "good" if able else "this processor cannot run it: install the plain one"
-    return "an AVX2 build is faster here, see the README" if able else "the fastest this processor can run"
+    return "an AVX2 build is faster here, see docs/production.md#hashing" if able else "the fastest this processor can run"
 
 
 def _cpu_flags() -> set[str]:

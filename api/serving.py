@@ -11,7 +11,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
 import click
 import granian
@@ -64,14 +66,20 @@ def serve(host: str, port: int, workers: int | None, threads: int) -> None:
             respawn_failed_workers=True,
             log_dictconfig=logs.granian_config(),
         )
-        server.on_startup(obey_first)  # by then Granian's handlers are there
-        hold()
-        with _mailing():
-            try:
-                server.serve()
-            except RuntimeError:  # a stranger has taken the port meanwhile, which Granian tells with fifty frames of its Rust
-                ports.check("--port", host, port)
-                raise
+        try:
+            _run(server)
+        except RuntimeError:  # a stranger has taken the port meanwhile, which Granian tells with fifty frames of its Rust
+            ports.check("--port", host, port)
+            raise
+
+
+def _run(server: Any) -> None:
+    """Answer requests and deliver mail until a signal comes."""
+    ending = threading.Event()
+    server.on_startup(partial(obey_first, first=ending.set))  # by then Granian's handlers are there
+    hold()
+    with _mailing(ending):
+        server.serve()
 
 
 @contextmanager
@@ -124,10 +132,10 @@ def prepare(address: str, port: int) -> None:
 
 
 @contextmanager
-def _mailing() -> Iterator[None]:
-    """Deliver mail in a process of its own while the block runs. One that dies has a successor."""
+def _mailing(ending: threading.Event) -> Iterator[None]:
+    """Deliver mail in a process of its own while the block runs. One that dies has a successor, unless all are to end."""
     over = threading.Event()
-    keeper = threading.Thread(target=_keep_mailing, args=(_start_mailing(), over), name="mail")
+    keeper = threading.Thread(target=_keep_mailing, args=(_start_mailing(), over, ending), name="mail")
     keeper.start()
     try:
         yield
@@ -142,9 +150,9 @@ def _start_mailing() -> multiprocessing.Process:
     return process
 
 
-def _keep_mailing(process: multiprocessing.Process, over: threading.Event) -> None:
+def _keep_mailing(process: multiprocessing.Process, over: threading.Event, ending: threading.Event) -> None:
     while not over.wait(1):
-        if not process.is_alive():
+        if not (process.is_alive() or ending.is_set()):
             logger.error("the process that delivers mail has ended (%s); another one begins", process.exitcode)
             with suppress(OSError):  # no memory for one now; asked again in a second
                 process = _start_mailing()

@@ -26,7 +26,7 @@ def create_worker() -> Flask:
     """The app, in a process of its own."""
     sys.setswitchinterval(SWITCH_SECONDS)
     hold()
-    obey_first()
+    obey_first(teller=os.getppid())
     app = _create_app()
     gc.freeze()
     return app

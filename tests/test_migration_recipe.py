@@ -1,4 +1,4 @@
-"""Moving from a tutorial app: the very recipe that the README shows, run on the users of such an app."""
+"""Moving from a tutorial app: the very recipe that docs/migration.md shows, run on the users of such an app."""
 
 import os
 import re
@@ -18,9 +18,8 @@ from werkzeug.security import generate_password_hash
 
 from tests.conftest import Stores
 from tests.processes.servers import keycard
-from tests.test_readme import SCRIPTS, blocks, free_port, matches, section, serving
+from tests.test_readme import SCRIPTS, blocks, free_port, matches, page, serving
 
-TITLE = "Moving from a tutorial app"
 Hash = Callable[[str], str | bytes]
 
 
@@ -80,7 +79,7 @@ def make_old_app(folder: Path) -> dict[str, str]:
 
 
 def follow(recipe: list[tuple[str, str]], folder: Path, environment: dict[str, str]) -> int:
-    """Run every block of commands and compare with what the README shows below it; returns how many were compared."""
+    """Run every block of commands and compare with what the page shows below it; returns how many were compared."""
     compared = 0
     for (language, text), (next_language, shown) in zip(recipe, [*recipe[1:], ("", "")], strict=True):
         if language == "sh":
@@ -99,7 +98,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Move:
     """The recipe, followed from its first line to its last."""
     folder = tmp_path_factory.mktemp("moved")
     old = make_old_app(folder)
-    text = section(TITLE)
+    text = page("docs/migration.md")
     recipe = blocks(text)
     [code] = [content for language, content in recipe if language == "python"]
     [name] = re.findall(r"Save this as `([\w.]+)`", text)

@@ -1,4 +1,4 @@
-"""The README says nothing that is not so: its commands, its tour, its tables, its snippets."""
+"""The README and the pages under docs/ say nothing that is not so: commands, tour, tables, snippets, links."""
 
 import configparser
 import os
@@ -30,20 +30,33 @@ from api.sessions.schemas import DELIVERIES
 from tests.conftest import IN_CI
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Where the pages for people are. Libraries have theirs in other folders.
+FOLDERS = ("", "docs/", "docs/decisions/", "openapi/", "clients/", "clients/*/", "clients/examples/*/", "tests/benchmarks/")
+PAGES = sorted({found.relative_to(ROOT) for folder in FOLDERS for found in ROOT.glob(f"{folder}*.md")})
 SCRIPTS = Path(sys.executable).parent
 READY_SECONDS = 60
 PRINTED_ADDRESS = "127.0.0.1:8000"
 
 
-def section(title: str) -> str:
-    """The text below a heading, up to the next of the same level."""
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def page(name: str) -> str:
+    """The text of a page, by its path in the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def section(title: str, text: str) -> str:
+    """The part of a text below a heading, up to the next of the same level."""
+    return text.split(f"\n## {title}\n")[1].partition("\n## ")[0]
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
     """The fenced blocks of a text: language and content."""
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def tox_ini() -> configparser.ConfigParser:
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(ROOT / "tox.ini", encoding="utf-8")
+    return found
 
 
 def free_port() -> int:
@@ -129,7 +142,7 @@ def test_the_tour_prints_what_the_readme_shows(server: str) -> None:
     """Line by line, in a plain shell, against a server that nobody has used before."""
     if not shutil.which("curl"):
         (pytest.fail if IN_CI else pytest.skip)("the tour needs curl")
-    tour = blocks(section("A tour in five minutes").replace(f"http://{PRINTED_ADDRESS}", server))
+    tour = blocks(section("A tour in five minutes", page("README.md")).replace(f"http://{PRINTED_ADDRESS}", server))
     compared = 0
     with Shell() as shell:
         for (language, block), (next_language, shown) in zip(tour, [*tour[1:], ("", "")], strict=True):
@@ -154,7 +167,7 @@ def test_the_snippet_for_other_services_tells_good_tokens_from_bad_ones(server: 
     account = {"username": "grace", "password": "Correct-Horse-7"}
     httpx.post(f"{server}/v1/auth/register", json=account)
     pair = httpx.post(f"{server}/v1/auth/login", json=account).json()
-    [(_, snippet)] = blocks(section("Verifying tokens elsewhere"))
+    [(_, snippet)] = blocks(page("docs/verifying-tokens.md"))
     names: dict[str, Any] = {}
     exec(snippet.replace(f"http://{PRINTED_ADDRESS}", server), names)  # noqa: S102 - it is ours
     assert names["verify"](pair["access_token"])["sid"] == pair["session_id"]
@@ -175,12 +188,12 @@ def test_the_table_of_settings_is_the_class() -> None:
     expected = [
         f"| `KEYCARD_{each.name.upper()}` | {each.metadata['doc']} | {shown_default(each.default)} |" for each in fields(Settings)
     ]
-    assert re.findall(r"^\| `KEYCARD_.*$", README, re.MULTILINE) == expected
+    assert re.findall(r"^\| `KEYCARD_.*$", page("docs/settings.md"), re.MULTILINE) == expected
 
 
 def test_the_production_settings_shown_are_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    shown = re.findall(r"^export (KEYCARD_\w+)=(\S+)$", section("Production"), re.MULTILINE)
+    shown = re.findall(r"^export (KEYCARD_\w+)=(\S+)$", page("docs/production.md"), re.MULTILINE)
     for name, value in shown:
         monkeypatch.setenv(name, value)
     assert len(shown) == 6
@@ -189,18 +202,52 @@ def test_the_production_settings_shown_are_accepted(monkeypatch: pytest.MonkeyPa
 
 def test_the_two_commands_are_those_that_ci_and_tox_run() -> None:
     """CI calls the test command as it is printed, and what the first command ends with is tox's `serve`."""
-    (_, run), (_, test), *_ = blocks(README)
+    (_, run), (_, test), *_ = blocks(page("README.md"))
     assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    tox = configparser.ConfigParser(interpolation=None)
-    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    tox = tox_ini()
     assert run.strip().endswith(f".venv/bin/{tox['testenv:serve']['commands'].replace(' {posargs}', '')}")
-    named = set(re.findall(r"py\d+|lint|types|openapi", tox["tox"]["env_list"]))
-    assert named <= set(re.findall(r"`(?:tox run -e )?(\w+)`", section("Working on Keycard")))
+
+
+def test_every_environment_of_tox_is_listed() -> None:
+    """Those that `tox` runs, in its order and with the time that each takes; then the others."""
+    tox = tox_ini()
+    run = re.split(r",\s*", tox["tox"]["env_list"])
+    others = {name.removeprefix("testenv:") for name in tox.sections() if name.startswith("testenv:")} - set(run)
+    told = section("How long each takes", page("CONTRIBUTING.md"))
+    assert re.findall(r"^\| `tox run -e ([\w-]+)` \| .+ \| \d+ (?:s|min) \|$", told, re.MULTILINE) == run
+    assert set(re.findall(r"^\| `tox run -e ([\w-]+)` \| [^|]+ \|$", told, re.MULTILINE)) == others
+
+
+def test_every_environment_of_tox_that_is_named_exists() -> None:
+    """On any page, with or without arguments."""
+    tox = tox_ini()
+    known = set(re.split(r",\s*", tox["tox"]["env_list"])) | {name.removeprefix("testenv:") for name in tox.sections()}
+    named = {name for each in PAGES for name in re.findall(r"tox run -e\s+([\w-]+)", page(str(each)))}
+    assert named - known == set()
+
+
+def test_every_file_that_is_named_exists() -> None:
+    """In CONTRIBUTING: where the parts of the house are, and what to run."""
+    named = re.findall(r"(?<![\w./-])((?:api|tests)/[\w./]+)", page("CONTRIBUTING.md"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert len(set(named)) > 20
+
+
+def test_the_test_that_is_shown_is_found() -> None:
+    """One line of CONTRIBUTING runs a single test; it must choose some."""
+    ((file, words),) = re.findall(r"pytest -n 0 (\S+) -k (\w+)", page("CONTRIBUTING.md"))
+    assert re.search(rf"^def test_\w*{words}", page(file), re.MULTILINE)
+
+
+def test_the_readme_is_short() -> None:
+    """What is more than the tour and links has a page of its own."""
+    assert len(page("README.md").splitlines()) < 250
 
 
 def test_every_command_shown_exists() -> None:
-    """Each `keycard ...` of the README names a command, and options that it has."""
-    shown = re.findall(r"(?:^|[`/ ])keycard ((?:serve|db|users|keys|mail|openapi|purge)\b[^`\n]*)", README)
+    """Each `keycard ...` of the README and its pages names a command, and options that it has."""
+    text = "\n".join(page(name) for name in map(str, PAGES) if name != "CHANGELOG.md" and "decisions" not in name)
+    shown = re.findall(r"(?:^|[`/ ])keycard ((?:serve|db|users|keys|mail|openapi|purge|doctor)\b[^`\n]*)", text, re.MULTILINE)
     groups: dict[str, click.Command] = {
         "serve": cli.serve,
         "users": cli.users_cli,
@@ -208,6 +255,7 @@ def test_every_command_shown_exists() -> None:
         "mail": cli.mail_cli,
         "openapi": cli.openapi_cli,
         "purge": cli.purge,
+        "doctor": cli.doctor,
     }
     for words in (text.split() for text in shown if not text.startswith("db upgrade")):
         command = groups[words.pop(0)]
@@ -216,26 +264,76 @@ def test_every_command_shown_exists() -> None:
         options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
         unknown = {word for word in words if word.startswith("--")} - options
         assert not unknown, f"{command.name} has no {unknown}"
-    assert len(shown) > 8
+    assert len(shown) > 30
 
 
 def test_the_keys_of_the_mirror_are_those_it_writes() -> None:
-    shown = re.findall(r"^\| `(keycard:[^`]+)`", README, re.MULTILINE)
+    shown = re.findall(r"^\| `(keycard:[^`]+)`", page("docs/verifying-tokens.md"), re.MULTILINE)
     assert shown == [*(f"{PREFIX}{name}" for name in ("sid:<sid>", "gen:<sid>", "sub:<sub>")), COMPLETE]
 
 
 def test_the_times_of_the_mirror_are_those_it_keeps() -> None:
-    text = section("Verifying tokens elsewhere")
-    assert f"{heartbeat.INTERVAL_SECONDS:.0f} seconds" in text
-    assert f"{comparing.LIFE_SECONDS:.0f} seconds" in text
+    text = page("docs/verifying-tokens.md")
+    assert f"Every {heartbeat.INTERVAL_SECONDS:.0f} seconds one process compares" in text
+    assert f"request `/health/ready` every {heartbeat.INTERVAL_SECONDS:.0f} seconds" in text
+    assert f"accepted for {comparing.LIFE_SECONDS:.0f} seconds at most" in text
+    assert f"lives for {comparing.LIFE_SECONDS:.0f} seconds" in text
 
 
 def test_the_deliveries_shown_are_those_there_are() -> None:
-    assert re.findall(r"^\| `(\w+)` \|", section("Which delivery to choose"), re.MULTILINE) == ["delivery", *DELIVERIES]
+    assert re.findall(r"^\| `(\w+)` \|", page("docs/delivery.md"), re.MULTILINE) == ["delivery", *DELIVERIES]
 
 
-def test_every_link_leads_somewhere() -> None:
-    headings = re.findall(r"^## (.+)$", README, re.MULTILINE)
-    anchors = {"#" + heading.lower().replace(" ", "-") for heading in headings}
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target in anchors or (ROOT / target).exists(), target
+def anchors(text: str) -> set[str]:
+    """The anchors of a page: its headings, as GitHub and GitLab write them."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def broken_links(name: Path) -> list[str]:
+    """The links of a page whose file or heading does not exist. Links to other hosts are not followed."""
+    text = page(str(name))
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        if not target.startswith("https://") and (
+            not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8")))
+        ):
+            broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("name", PAGES, ids=str)
+def test_every_link_leads_somewhere(name: Path) -> None:
+    """To a file that exists, and to a heading that is in it."""
+    assert broken_links(name) == []
+
+
+def test_every_page_that_code_names_exists() -> None:
+    """In messages, docstrings and comments: the page, and the heading where one is named."""
+    named = set()
+    for pattern in ("api/**/*.py", "compose.yaml", "Dockerfile", "deploy/*", "openapi/lint/*.yaml"):
+        for file in ROOT.glob(pattern):
+            named |= set(re.findall(r"docs/(?:[\w/-]+\.md(?:#[\w-]+)?|decisions/\d{4})", file.read_text(encoding="utf-8")))
+    for path, _, anchor in (name.partition("#") for name in named):
+        [file] = ROOT.glob(f"{path}*")
+        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), path
+    assert {"docs/settings.md", "docs/production.md#hashing"} <= named
+
+
+def test_every_page_can_be_reached() -> None:
+    """From the README, link by link; a link to a folder leads to all of its pages."""
+    reached, new = set(), {Path("README.md")}
+    while new:
+        reached |= new
+        targets = {
+            Path(os.path.normpath(name.parent / target.partition("#")[0]))
+            for name in new
+            if name.suffix == ".md"
+            for target in re.findall(r"\]\(([^)#\s]+)", page(str(name)))
+        }
+        folders = {each for name in targets for each in PAGES if (ROOT / name).is_dir() and each.parent == name}
+        new = (targets | folders) & set(PAGES) - reached
+    assert set(PAGES) - reached == set()

@@ -1,4 +1,4 @@
-"""Endpoints of your own: the very code that the README shows, run."""
+"""Endpoints of your own: the very code that docs/own-endpoints.md shows, run."""
 
 import importlib
 import subprocess
@@ -17,10 +17,11 @@ from api.database import db
 from tests.actors import Bearer
 from tests.conftest import Stores
 from tests.contract.recorder import RecordingClient
-from tests.test_readme import SCRIPTS, blocks, free_port, section, serving
+from tests.test_readme import SCRIPTS, blocks, free_port, page, serving
 
-[CODE] = [text for language, text in blocks(section("Your own endpoints")) if language == "python"]
-COMMANDS = [text.strip() for language, text in blocks(section("Your own endpoints")) if language == "sh"]
+PAGE = page("docs/own-endpoints.md")
+[CODE] = [text for language, text in blocks(PAGE) if language == "python"]
+COMMANDS = [text.strip() for language, text in blocks(PAGE) if language == "sh"]
 
 
 def environment(folder: Path) -> dict[str, str]:

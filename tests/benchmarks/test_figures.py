@@ -1,8 +1,10 @@
 """What is measured is read, divided and judged rightly."""
 
+import re
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +43,19 @@ def test_what_was_not_measured_neither_holds_nor_fails() -> None:
     """A part of the benchmark run alone must not claim the rest."""
     told = promises.verdicts(results(keycard=1.0))
     assert {each["holds"] for each in told} == {None}
+
+
+def test_the_page_has_the_goals_of_the_benchmark() -> None:
+    """Each goal on docs/performance.md is the limit that a run is judged by; start-up has one for all of its rows."""
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
+    told = {
+        text: float(goal)
+        for text, goal in re.findall(r"^\| ([\w-]+[^|]*) \| ([\d.]+) \| [\d.]+[^|]* \| [\d.]+[^|]* \|$", page, re.MULTILINE)
+    }
+    start = {each.limit for each in promises.PROMISES if ": start to" in each.text}
+    assert {told.pop("start, seconds")} == start
+    judged = {each.text: each.limit for each in promises.PROMISES if ": start to" not in each.text}
+    assert told == {text: limit for text, limit in judged.items() if not text.startswith("flood: ")}
 
 
 def test_the_raw_hasher_may_use_what_helps_the_server() -> None:

@@ -24,7 +24,7 @@ from tests.test_stores import close, reopen
 PREFIX = "keycard:revoked:"
 COMPLETE = f"{PREFIX}complete"
 LIFE_SECONDS = 30
-# What the README promises, and time for a busy machine.
+# What docs/verifying-tokens.md promises, and time for a busy machine.
 BOUND_SECONDS = LIFE_SECONDS + 10
 
 
@@ -214,7 +214,7 @@ def test_a_redis_without_room_is_not_ready(service: Service) -> None:
 
 
 def test_a_redis_that_takes_nothing_is_not_ready(service: Service) -> None:
-    """Full, and set not to evict, as the README says: a sign-out works and cannot be mirrored."""
+    """Full, and set not to evict, as docs/production.md says: a sign-out works and cannot be mirrored."""
     service.redis.client.config_set("maxmemory-policy", "noeviction")
     service.redis.client.config_set("maxmemory", 1)
     key = sign_out(service.one)

@@ -103,6 +103,10 @@ def test_a_server_can_be_started_again_at_once(stores: Stores, start: Callable[.
     assert "cannot listen" not in server.log
 
 
+def test_a_name_will_do_for_an_address(stores: Stores, start: Callable[..., Server]) -> None:
+    assert "Listening at: http://127.0.0.1" in start(stores, "--host", "localhost").wait().log
+
+
 def test_run_reloads_on_the_port_that_it_has(stores: Stores, tmp_path: Path) -> None:
     """The process that answers is the second one, and the first has reserved the port."""
     port = free_port()

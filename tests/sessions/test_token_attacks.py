@@ -55,7 +55,7 @@ def public_bytes(encoding: Encoding, form: PublicFormat) -> Callable[[Forge], by
 def raw_key(forge: Forge) -> bytes:
     public = forge.key.signing.public_key()
     if forge.key.algorithm == "RS256":
-        return int(public.public_numbers().n).to_bytes(256, "big")
+        return int(public.public_numbers().n).to_bytes(public.key_size // 8, "big")
     return bytes(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
