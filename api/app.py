@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import database, docs, keys, observability, problems
 from .accounts.mail import COMPOSERS
-from .accounts.resources import joining, me
+from .accounts.resources import joining, mailed, me
 from .admin.resources import blp as administration
 from .config import Settings, load_settings
 from .discovery.resources import blp as discovery
@@ -28,7 +28,8 @@ from .sessions.principal import find_live
 from .sessions.resources import auth, mine
 from .users import passwords
 
-FEATURES = (auth, joining, me, mine, administration, jwks, discovery, health)
+# In the order in which the document, /docs and the clients show them: as a person's life goes, then what machines ask.
+FEATURES = (joining, auth, mailed, me, mine, administration, discovery, jwks, health)
 
 
 def create_app(settings: Settings | None = None, *, blueprints: Sequence[SmorestBlueprint] = ()) -> Flask:

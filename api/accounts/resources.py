@@ -1,4 +1,4 @@
-"""Registration, my profile, my password."""
+"""Registration, what mailed tokens do, my account."""
 
 from functools import lru_cache
 from typing import Any
@@ -29,6 +29,7 @@ from .schemas import (
 )
 
 joining = Blueprint("registration", __name__, url_prefix="/v1/auth", description="")
+mailed = Blueprint("mailed", __name__, url_prefix="/v1/auth", description="")
 me = Blueprint("users", __name__, url_prefix="/v1/users/me", description="Your own account.")
 _user = UserSchema()
 SIGN_IN = {"username": "$request.body#/username", "password": "$request.body#/password"}
@@ -46,49 +47,81 @@ class Register(MethodView):
     def post(self, account: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
         """Register
 
-        Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-        somebody else is never told.
+        Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal whether another
+        account uses the e-mail address.
         """
         return registration.sign_up(**account), 201, {"Location": "/v1/users/me"}
 
 
-@joining.route("/email/verify", tags=["auth"])
+@mailed.route("/email/verify", tags=["auth"])
 class EmailProof(MethodView):
-    @joining.operation("verify_email", optional_access_token)
-    @joining.arguments(EmailVerification)
-    @joining.response(204, description="The address is verified.")
-    @joining.problems(OneTimeTokenRefused, ConfirmationRequired, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable)
+    @mailed.operation("verify_email", optional_access_token)
+    @mailed.arguments(EmailVerification)
+    @mailed.response(204, description="The address is verified.")
+    @mailed.problems(OneTimeTokenRefused, ConfirmationRequired, WrongPassword, EmailTaken, TooManyRequests, ServiceUnavailable)
     def post(self, proof: dict[str, Any]) -> None:
         """Verify an e-mail address
 
-        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
+        Takes the token that was mailed to the address; it works once. Afterwards the account can sign in with the address and
+        reset its password through it. A change of address also needs an access token of the session that asked for it, or the
+        password.
         """
         email_verification.verify(**proof, principal=current_or_none())
 
 
-@joining.route("/email/undo", tags=["auth"])
+@mailed.route("/password/forgot", tags=["auth"])
+class ForgottenPassword(MethodView):
+    @mailed.operation("forgot_password", public)
+    @mailed.limited(limits.MAIL)
+    @mailed.arguments(EmailRequest)
+    @mailed.response(202, description="A mail is on its way, if an account has verified this address.")
+    @mailed.problems(ServiceUnavailable)
+    @mailed.links(reset=link("reset_password", "Set a new password, with the token from the mail."))
+    def post(self, body: dict[str, Any]) -> None:
+        """Ask for a mail that resets the password
+
+        The answer and the work are the same whether an account has verified the address or not.
+        """
+        password_reset.ask(body["email"])
+
+
+@mailed.route("/password/reset", tags=["auth"])
+class ResetPassword(MethodView):
+    @mailed.operation("reset_password", public)
+    @mailed.arguments(PasswordReset)
+    @mailed.response(204, description="The password has been set, and every session has ended.")
+    @mailed.problems(OneTimeTokenRefused, PasswordRefused, TooManyRequests, ServiceUnavailable)
+    def post(self, body: dict[str, Any]) -> None:
+        """Reset a forgotten password
+
+        Takes the token that was mailed to the verified address; it works once. Every session ends, and mailed tokens and a
+        pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
+        """
+        password_reset.reset(**body)
+
+
+@mailed.route("/email/undo", tags=["auth"])
 class EmailUndo(MethodView):
-    @joining.operation("undo_email_change", public)
-    @joining.arguments(MailedTokenRequest)
-    @joining.response(204, description="The old address belongs to the account again, and every session has ended.")
-    @joining.problems(OneTimeTokenRefused, EmailTaken, TooManyRequests, ServiceUnavailable)
+    @mailed.operation("undo_email_change", public)
+    @mailed.arguments(MailedTokenRequest)
+    @mailed.response(204, description="The old address belongs to the account again, and every session has ended.")
+    @mailed.problems(OneTimeTokenRefused, EmailTaken, TooManyRequests, ServiceUnavailable)
     def post(self, body: dict[str, Any]) -> None:
         """Undo a change of the e-mail address
 
-        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-        stays: reset it afterwards if somebody else knows it.
+        Takes the token that was mailed to the old address, for 7 days, without signing in. Every session ends. The password stays
+        the same: reset it afterwards if somebody else knows it.
         """
         email_change.undo(body["token"])
 
 
-@joining.route("/mailed-token", tags=["auth"])
+@mailed.route("/mailed-token", tags=["auth"])
 class MailedToken(MethodView):
-    @joining.operation("describe_mailed_token", public)
-    @joining.arguments(MailedTokenRequest)
-    @joining.response(200, MailedTokenSchema, description="What it is for.")
-    @joining.problems(OneTimeTokenRefused, TooManyRequests, ServiceUnavailable)
-    @joining.links(
+    @mailed.operation("describe_mailed_token", public)
+    @mailed.arguments(MailedTokenRequest)
+    @mailed.response(200, MailedTokenSchema, description="What the token is for.")
+    @mailed.problems(OneTimeTokenRefused, TooManyRequests, ServiceUnavailable)
+    @mailed.links(
         verify=link("verify_email", "Use it to verify the address."),
         reset=link("reset_password", "Use it to set a new password."),
         undo=link("undo_email_change", "Use it to undo a change of address."),
@@ -96,40 +129,9 @@ class MailedToken(MethodView):
     def post(self, body: dict[str, Any]) -> Any:
         """Ask what a mailed token is for
 
-        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+        For the page behind a mailed link, which shows the account before the person confirms. The token stays usable.
         """
         return mailed_tokens.describe(body["token"])
-
-
-@joining.route("/password/forgot", tags=["auth"])
-class ForgottenPassword(MethodView):
-    @joining.operation("forgot_password", public)
-    @joining.limited(limits.MAIL)
-    @joining.arguments(EmailRequest)
-    @joining.response(202, description="If somebody has verified this address, a mail is on its way.")
-    @joining.problems(ServiceUnavailable)
-    @joining.links(reset=link("reset_password", "Set a new password, with the token from the mail."))
-    def post(self, body: dict[str, Any]) -> None:
-        """Ask for a mail that resets the password
-
-        The answer is the same, after the same work, whether anybody has verified the address or not.
-        """
-        password_reset.ask(body["email"])
-
-
-@joining.route("/password/reset", tags=["auth"])
-class ResetPassword(MethodView):
-    @joining.operation("reset_password", public)
-    @joining.arguments(PasswordReset)
-    @joining.response(204, description="The password has been set, and every session has ended.")
-    @joining.problems(OneTimeTokenRefused, PasswordRefused, TooManyRequests, ServiceUnavailable)
-    def post(self, body: dict[str, Any]) -> None:
-        """Reset a forgotten password
-
-        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
-        """
-        password_reset.reset(**body)
 
 
 @me.route("")
@@ -140,7 +142,7 @@ class Me(MethodView):
     def get(self) -> Any:
         """Get your account
 
-        Your name, your roles and your profile, as they are now.
+        Your current username, roles and profile.
         """
         identity = current().identity
         return Response(_shown(identity, identity.status), mimetype="application/json")
@@ -151,7 +153,7 @@ class Me(MethodView):
     def patch(self, changes: dict[str, Any]) -> Any:
         """Change your profile
 
-        Members that are left out stay as they are; `null` empties one.
+        Members that you leave out do not change; `null` clears a member.
         """
         return profile.update(current(), changes)
 
@@ -161,8 +163,9 @@ class Me(MethodView):
     def delete(self) -> None:
         """Delete your account
 
-        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+        Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps the events with the
+        user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can register your username
+        again. A mail confirms the deletion.
         """
         try:
             deletion.delete(current().identity.id, actor=current())
@@ -176,23 +179,6 @@ def _shown(identity: Identity, _status: str) -> bytes:
     return jsonify(_user.dump(identity)).get_data()
 
 
-@me.route("/password")
-class Password(MethodView):
-    @me.operation("change_password", access_token)
-    @me.limited(limits.PASSWORD)
-    @me.arguments(PasswordChange)
-    @me.response(200, TokenPairSchema, description="The password has been changed; the new pair.", headers=SET_COOKIE)
-    @me.problems(WrongPassword, PasswordRefused, TooManyRequests)
-    @me.links(me=link("get_me", "Read your account."))
-    def put(self, passwords: dict[str, Any]) -> dict[str, Any]:
-        """Change your password
-
-        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-        that waits in the account is withdrawn (mailed tokens, a pending address).
-        """
-        return deliver(password_change.change(current(), **passwords))
-
-
 @me.route("/email")
 class EmailAddress(MethodView):
     @me.operation("change_email", fresh_access_token)
@@ -202,22 +188,11 @@ class EmailAddress(MethodView):
     def put(self, body: dict[str, Any]) -> None:
         """Change your e-mail address
 
-        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
+        Takes effect when the new address is verified: with the token that is mailed to it, and by this session or with the
+        password. Until then `pending_email` is the new address. The old address gets a mail at once, with a link that undoes the
+        change for 7 days.
         """
         email_change.ask(current(), body["email"])
-
-
-@me.route("/email/pending")
-class PendingEmail(MethodView):
-    @me.operation("withdraw_email_change", access_token)
-    @me.response(204, description="No other address is asked for.")
-    def delete(self) -> None:
-        """Withdraw a change of your e-mail address
-
-        The address that waits for its verification is forgotten. None is no error.
-        """
-        email_change.withdraw(current())
 
 
 @me.route("/email/verification")
@@ -229,9 +204,38 @@ class Verification(MethodView):
     def post(self) -> None:
         """Mail a new token that verifies your address
 
-        To the address that waits for its verification. Tokens from earlier mails are dead.
+        Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
         """
         email_verification.send_again(current())
+
+
+@me.route("/email/pending")
+class PendingEmail(MethodView):
+    @me.operation("withdraw_email_change", access_token)
+    @me.response(204, description="No change of address is pending.")
+    def delete(self) -> None:
+        """Withdraw a change of your e-mail address
+
+        Forgets the pending address. It is no error if there is none.
+        """
+        email_change.withdraw(current())
+
+
+@me.route("/password")
+class Password(MethodView):
+    @me.operation("change_password", access_token)
+    @me.limited(limits.PASSWORD)
+    @me.arguments(PasswordChange)
+    @me.response(200, TokenPairSchema, description="The password has been changed; the new pair.", headers=SET_COOKIE)
+    @me.problems(WrongPassword, PasswordRefused, TooManyRequests)
+    @me.links(me=link("get_me", "Read your account."))
+    def put(self, passwords: dict[str, Any]) -> dict[str, Any]:
+        """Change your password
+
+        Renews this session: store both tokens of the answer, because the tokens from before stop working. Every other session
+        ends, and mailed tokens and a pending address are withdrawn.
+        """
+        return deliver(password_change.change(current(), **passwords))
 
 
 @me.route("/events")
@@ -242,6 +246,6 @@ class MyEvents(MethodView):
     def get(self, page: dict[str, Any]) -> Any:
         """List what happened to your account
 
-        Sign-ins, failures, changes: newest first, with address and browser where they are known.
+        Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are known.
         """
         return audit.list_own_events(current().identity.id, **page)

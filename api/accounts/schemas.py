@@ -57,16 +57,16 @@ class MailedTokenSchema(Schema):
     purpose = fields.String(
         required=True,
         metadata={
-            "description": "`verify_email`, `change_email`, `reset_password` or `undo_email`; more may come.",
+            "description": "`verify_email`, `change_email`, `reset_password` or `undo_email`; later versions may add more.",
             "example": "verify_email",
         },
     )
-    username = fields.String(required=True, metadata={"description": "The account.", "example": "ada"})
+    username = fields.String(required=True, metadata={"description": "The username of the account.", "example": "ada"})
     email = fields.String(
         required=True, metadata={"description": "The address to which the token was mailed.", "example": "ada@example.com"}
     )
     expires_at = Timestamp(
-        required=True, metadata={"description": "Until when it can be used.", "example": "2026-11-22T09:40:00.123456+00:00"}
+        required=True, metadata={"description": "When the token expires.", "example": "2026-11-22T09:40:00.123456+00:00"}
     )
 
 

@@ -18,7 +18,7 @@ from . import users
 from .errors import OwnAccount, RoleNotHeld, TwoPasswords
 from .schemas import AdminUserSchema, NewUser, RolesRequest, UserChange, UserPageSchema, UserQuery
 
-blp = Blueprint("admin", __name__, url_prefix="/v1/admin", description="Administration; demands the role `admin`.")
+blp = Blueprint("admin", __name__, url_prefix="/v1/admin", description="Administration; requires the role `admin`.")
 THIS_USER = {"user_id": "$response.body#/id"}
 USER_ID = {"in": "path", "name": "user_id", "description": "The `id` of the user."}
 ETAG = {"ETag": {"$ref": "#/components/headers/ETag"}}
@@ -56,8 +56,8 @@ class Users(MethodView):
     def post(self, body: dict[str, Any]) -> Any:
         """Create a user
 
-        With a password, with the hash that another application has made of it, or with neither: then the user comes in by
-        resetting the password through their address. A foreign hash is replaced by argon2id at the first sign-in.
+        With a password, with a password hash from another application, or with neither: then the user sets a password with
+        *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
         """
         user, headers = _with_etag(users.create_user(sessions.current(), **body))
         return user, 201, {**headers, "Location": f"/v1/admin/users/{user.id}"}
@@ -78,7 +78,7 @@ class UserById(MethodView):
     def get(self, user_id: uuid.UUID) -> Any:
         """Get a user
 
-        The `ETag` names the version that you have read.
+        The `ETag` is the version of the user; send it as `If-Match` with a change.
         """
         return _with_etag(users.get_user(user_id))
 
@@ -91,9 +91,9 @@ class UserById(MethodView):
     def patch(self, changes: dict[str, Any], user_id: uuid.UUID) -> Any:
         """Change a user
 
-        Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
-        waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
-        administrator, or suspend or change the address of somebody who has a role that they lack.
+        Members that you leave out do not change. A suspension takes effect at once: every session ends, and mailed tokens and a
+        pending address are withdrawn. When the address changes, the former address gets a mail. You cannot suspend yourself or
+        the last administrator. You cannot suspend, or change the address of, a user who holds a role that you do not hold.
         """
         version = preconditions.wanted_version()
         return _with_etag(users.update_user(sessions.current(), user_id, version=version, **changes))
@@ -105,8 +105,8 @@ class UserById(MethodView):
     def delete(self, user_id: uuid.UUID) -> None:
         """Delete a user
 
-        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
-        a role that they lack.
+        Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who holds a role that you
+        do not hold. Delete your own account with `delete_me`.
         """
         users.delete_user(sessions.current(), user_id, version=preconditions.wanted_version())
 
@@ -121,8 +121,8 @@ class UserRoles(MethodView):
     def put(self, body: dict[str, Any], user_id: uuid.UUID) -> Any:
         """Set the roles of a user
 
-        Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-        Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
+        Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with the new roles. You
+        cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user gets a mail.
         """
         return _with_etag(users.change_roles(sessions.current(), user_id, body["roles"]))
 
@@ -135,8 +135,8 @@ class Revocation(MethodView):
     def post(self, user_id: uuid.UUID) -> None:
         """Revoke all tokens of a user
 
-        Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
-        pending address). The user can sign in again at once, and gets a mail.
+        Every token that was issued until now stops working, and mailed tokens and a pending address are withdrawn. The user can
+        sign in again at once, and gets a mail.
         """
         revoke_everything(user_id, admin=sessions.current())
 
@@ -150,7 +150,7 @@ class UserSessions(MethodView):
     def get(self, page: dict[str, Any], user_id: uuid.UUID) -> Any:
         """List the sessions of a user
 
-        As the user sees them; `current` marks yours, if it is one of them.
+        The list that the user sees with `list_sessions`. `current` marks the session of this request, if it is in the list.
         """
         users.get_user(user_id)
         return sessions.list_live(user_id, current=sessions.current().session_id, **page)

@@ -15,12 +15,19 @@ class SuspensionSchema(Schema):
     """That somebody may not sign in, why, and until when."""
 
     reason = Text(
-        1, 200, required=True, allow_none=True, metadata={"description": "Why, for other administrators.", "example": REASON}
+        1,
+        200,
+        required=True,
+        allow_none=True,
+        metadata={"description": "The reason, for other administrators to read.", "example": REASON},
     )
     until = Timestamp(
         required=True,
         allow_none=True,
-        metadata={"description": "When it ends by itself; null for never.", "example": "2126-12-01T00:00:00+00:00"},
+        metadata={
+            "description": "When the suspension ends; null if it does not end by itself.",
+            "example": "2126-12-01T00:00:00+00:00",
+        },
     )
 
 
@@ -31,7 +38,7 @@ class AdminUserSchema(UserSchema):
         SuspensionSchema,
         required=True,
         allow_none=True,
-        metadata={"description": "Null for somebody who may sign in.", "schema": {"examples": [None]}},
+        metadata={"description": "The suspension; null if the account is not suspended.", "schema": {"examples": [None]}},
     )
 
 
@@ -46,10 +53,10 @@ class UserQuery(PageQuery):
         254,
         metadata={"description": "The beginning of the username or of the e-mail address.", "example": "ad"},
     )
-    role = RoleName(metadata={"description": "Only people who hold this role.", "example": "admin"})
+    role = RoleName(metadata={"description": "Only users who hold this role.", "example": "admin"})
     status = fields.String(
         validate=validate.OneOf(["active", "suspended"]),
-        metadata={"description": "Only people with this status.", "example": "active"},
+        metadata={"description": "Only users with this status.", "example": "active"},
     )
 
 
@@ -60,7 +67,7 @@ class Roles(fields.List[str]):
         super().__init__(
             RoleName(),
             validate=validate.Length(0, 20, error="Must be at most 20 roles."),
-            metadata={"description": "All the roles that the user shall hold; you can give only your own.", "example": ["user"]},
+            metadata={"description": "All roles of the user. You can give only roles that you hold.", "example": ["user"]},
             **kwargs,
         )
 
@@ -80,7 +87,10 @@ class NewUser(Schema):
     email = Email()
     email_verified = Flag(
         load_default=False,
-        metadata={"description": "Whether you vouch for the address; else a mail asks for the proof.", "example": False},
+        metadata={
+            "description": "Whether the address counts as verified. If not, a mail asks the user to verify it.",
+            "example": False,
+        },
     )
     display_name = DisplayName()
     roles = Roles(load_default=["user"])
@@ -89,10 +99,15 @@ class NewUser(Schema):
 class SuspensionRequest(Schema):
     """Why and until when somebody may not sign in."""
 
-    reason = Text(1, 200, allow_none=True, metadata={"description": "Why, for other administrators.", "example": REASON})
+    reason = Text(
+        1, 200, allow_none=True, metadata={"description": "The reason, for other administrators to read.", "example": REASON}
+    )
     until = Timestamp(
         allow_none=True,
-        metadata={"description": "When it ends by itself; null for never.", "example": "2126-12-01T00:00:00+00:00"},
+        metadata={
+            "description": "When the suspension ends; null if it does not end by itself.",
+            "example": "2126-12-01T00:00:00+00:00",
+        },
     )
 
 
@@ -101,9 +116,9 @@ class UserChange(Schema):
 
     display_name = DisplayName(allow_none=True)
     email = Email(allow_none=True)
-    email_verified = Flag(metadata={"description": "Whether you vouch for the address."})
+    email_verified = Flag(metadata={"description": "Whether the address counts as verified."})
     suspension = fields.Nested(
         SuspensionRequest,
         allow_none=True,
-        metadata={"description": "Suspends, and ends every session; null lifts a suspension."},
+        metadata={"description": "Suspends the account and ends every session; null ends a suspension."},
     )

@@ -24,53 +24,64 @@ class EventType(fields.String):
 class EventSchema(Schema):
     """Something that happened to an account."""
 
-    id = UUID(required=True, metadata={"description": "Never changes.", "example": "3f0c5a1e-5b1f-4a57-9f6e-0f7f3c9c1a11"})
+    id = UUID(
+        required=True,
+        metadata={"description": "The id of the event; it never changes.", "example": "3f0c5a1e-5b1f-4a57-9f6e-0f7f3c9c1a11"},
+    )
     type = fields.String(
         required=True,
         metadata={
-            "description": "What happened: a value of the parameter `type` of `list_events`; more may come.",
+            "description": "What happened: a value of the parameter `type` of `list_events`. Later versions may add more.",
             "example": "signed_in",
         },
     )
-    created_at = Timestamp(required=True, metadata={"description": "When.", "example": "2026-11-22T09:30:00.123456+00:00"})
+    created_at = Timestamp(
+        required=True, metadata={"description": "When it happened.", "example": "2026-11-22T09:30:00.123456+00:00"}
+    )
     user_id = UUID(
         required=True,
         allow_none=True,
         attribute="subject_id",
-        metadata={"description": "Whose account; null where no account was meant that exists.", "example": USER},
+        metadata={"description": "The account that it happened to; null if there is no such account.", "example": USER},
     )
     actor_id = UUID(
         required=True,
         allow_none=True,
-        metadata={"description": "Who did it; null for the command line and where nobody was signed in.", "example": USER},
+        metadata={"description": "The user who did it; null for the command line, and if nobody was signed in.", "example": USER},
     )
     session_id = UUID(
         required=True,
         allow_none=True,
         metadata={
-            "description": "The session it was about, or else the one it was done with.",
+            "description": "The session that it happened to, or else the session of the request.",
             "example": "0d9f7b0c-5a34-4c4c-8d3a-3a1f5a8f1c11",
         },
     )
     ip_address = fields.String(
-        required=True, allow_none=True, metadata={"description": "Where the request came from.", "example": "192.0.2.7"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "The IP address that the request came from.", "example": "192.0.2.7"},
     )
     user_agent = fields.String(
-        required=True, allow_none=True, metadata={"description": "What the client called itself.", "example": "curl/8.11.0"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "The User-Agent header of the request.", "example": "curl/8.11.0"},
     )
-    detail = fields.String(required=True, allow_none=True, metadata={"description": "A few words more.", "example": "body"})
+    detail = fields.String(
+        required=True, allow_none=True, metadata={"description": "More about the event, in a few words.", "example": "body"}
+    )
 
 
 class EventQuery(PageQuery):
     """Which events."""
 
-    user_id = UUID(metadata={"description": "Only events of this account.", "example": USER})
+    user_id = UUID(metadata={"description": "Only events of this user.", "example": USER})
     type = EventType()
     since = Timestamp(
-        metadata={"description": "Only from this moment on.", "example": "2026-11-01T00:00:00+00:00", "schema": BOUNDED}
+        metadata={"description": "Only events at this time or later.", "example": "2026-11-01T00:00:00+00:00", "schema": BOUNDED}
     )
     until = Timestamp(
-        metadata={"description": "Only before this moment.", "example": "2126-12-01T00:00:00+00:00", "schema": BOUNDED}
+        metadata={"description": "Only events before this time.", "example": "2126-12-01T00:00:00+00:00", "schema": BOUNDED}
     )
 
 

@@ -36,7 +36,7 @@ class AuthorizationServer(MethodView):
     def get(self) -> dict[str, Any]:
         """Get the server metadata
 
-        Lets a library find the signing keys from the issuer alone.
+        For libraries that know the issuer and look for its signing keys.
         """
         url = settings().public_url
         return {
@@ -55,7 +55,7 @@ class Config(MethodView):
     def get(self) -> dict[str, Any]:
         """Get the public configuration
 
-        Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+        What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of cookies.
         """
         chosen = settings()
         names = CookieNames.of(chosen)
@@ -128,11 +128,11 @@ class Problems(MethodView):
     @blp.cached(3600)
     @blp.doc(responses={"200": {"content": PAGE}})
     @blp.response(200, ProblemTypes, description="Every kind of problem, for people as HTML and for programs as JSON.")
-    @blp.links(problem=link("get_problem", "Explain one.", slug="$response.body#/items/0/slug"))
+    @blp.links(problem=link("get_problem", "Explain one of them.", slug="$response.body#/items/0/slug"))
     def get(self) -> Any:
         """List every kind of problem
 
-        The registry behind the `type` of every error. A browser gets a page.
+        Every `type` that an error of this API can have. A browser gets a page.
         """
         kinds = [_described(REGISTRY[slug]) for slug in sorted(REGISTRY)]
         return _page("problems.html", problems=kinds) if _wants_html() else {"items": kinds}
@@ -148,7 +148,7 @@ class ProblemBySlug(MethodView):
     def get(self, slug: str) -> Any:
         """Explain one kind of problem
 
-        What happened and what to do about it. A browser gets a page.
+        What happened, and what to do. A browser gets a page.
         """
         if slug not in REGISTRY:
             raise NotFound

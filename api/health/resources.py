@@ -48,7 +48,7 @@ class Live(MethodView):
     def get(self) -> dict[str, str]:
         """Ask whether the process is alive
 
-        Touches nothing but the process itself.
+        Asks neither the database nor Redis.
         """
         return {"status": "alive"}
 
@@ -62,7 +62,7 @@ class Readiness(MethodView):
     def get(self) -> dict[str, str]:
         """Ask whether the service is ready
 
-        Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
+        Checks the database, its migrations, and Redis if it is configured. The answer does not say which of them is not ready.
         """
         ready, checks = check()
         if not ready:

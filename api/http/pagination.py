@@ -63,7 +63,7 @@ class PageQuery(Schema):
     )
     cursor = Cursor(
         metadata={
-            "description": "`next_cursor` of the page before.",
+            "description": "The `next_cursor` of the previous page.",
             "example": EXAMPLE_CURSOR,
             "schema": {"maxLength": len(EXAMPLE_CURSOR)},  # as the pattern says, for readers that do not count
         },
@@ -87,7 +87,7 @@ def page_of(item: type[Schema], name: str) -> type[Schema]:
                 required=True,
                 allow_none=True,
                 metadata={
-                    "description": "Pass it as `cursor` for the next page; null on the last.",
+                    "description": "The `cursor` of the next page; null on the last page.",
                     "example": EXAMPLE_CURSOR,
                 },
             ),

@@ -14,7 +14,7 @@ NO_VERSION = -1
 PARAMETER: dict[str, Any] = {
     "in": "header",
     "name": "If-Match",
-    "description": "The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.",
+    "description": "The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": PRINTABLE},
     "example": "*",
 }

@@ -10,7 +10,7 @@ from .keyring import keyring
 from .rotation import JWKS_MAX_AGE
 from .schemas import JwksSchema
 
-blp = Blueprint("keys", __name__, description="The public halves of the signing keys.")
+blp = Blueprint("keys", __name__, description="The public keys that verify tokens.")
 
 
 @blp.route("/.well-known/jwks.json")
@@ -22,8 +22,8 @@ class Jwks(MethodView):
     def get(self) -> Any:
         """Get the keys that verify access tokens
 
-        Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
-        signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
-        never refuses a good token.
+        Other services verify access tokens with these keys, without a secret and without a call per request. A key is published
+        before it signs a token, until its last token has expired. Cache the keys, and read them again when a token has an unknown
+        `kid`.
         """
         return {"keys": keyring().published()}

@@ -17,7 +17,7 @@ from .examples import add_examples
 from .faithful import faithful
 
 EXTENSION = "keycard.document"
-METHODS = ("get", "put", "post", "delete", "patch")
+METHODS = ("get", "post", "put", "patch", "delete")
 OPERATION_ORDER = ("operationId", "summary", "description", "tags", "security", "parameters", "requestBody", "responses")
 
 
@@ -86,10 +86,10 @@ def _problem_types() -> list[str]:
 
 
 def _tidy(made: dict[str, Any]) -> dict[str, Any]:
-    """Put everything into an order that depends on nothing but the content."""
+    """Put everything into one order. Tags and paths keep theirs, in which blueprints and resources are declared."""
     used = {tag for item in made["paths"].values() for method in METHODS if method in item for tag in item[method]["tags"]}
-    made["tags"] = sorted((tag for tag in made["tags"] if tag["name"] in used), key=lambda tag: str(tag["name"]))
-    made["paths"] = {path: _tidy_item(item) for path, item in sorted(made["paths"].items())}
+    made["tags"] = [tag for tag in made["tags"] if tag["name"] in used]
+    made["paths"] = {path: _tidy_item(item) for path, item in made["paths"].items()}
     # Schemas are sorted by name; the others stand in the order in which `components` names them, the usual way first.
     made["components"]["schemas"] = dict(sorted(made["components"]["schemas"].items()))
     return _in_order(made, ("openapi", "info", "servers", "tags", "paths", "components"))

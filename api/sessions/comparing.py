@@ -5,7 +5,7 @@ for LIFE_SECONDS at most after it was.
 """
 
 import logging
-import time
+import uuid
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -22,8 +22,6 @@ COMPLETE = PREFIX + "complete"
 COMPARING = PREFIX + "comparing"
 # How long a comparison counts, from its beginning.
 LIFE_SECONDS = 30.0
-# How long others leave a comparison to the process that has begun it. Should two compare at the same time, no harm is done.
-LEASE_SECONDS = 10
 LOOKS = 4
 # Redis answers others between two batches.
 BATCH = 1000
@@ -32,6 +30,15 @@ PUT = """
 if tonumber(redis.call('get', KEYS[1]) or '-1') <= tonumber(ARGV[1]) then
     redis.call('set', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
+"""
+# A look ends where it has begun, by the clock of that Redis: one that has lost everything meanwhile is not called complete.
+END = """
+local left = redis.call('pttl', KEYS[1])
+if redis.call('get', KEYS[1]) ~= ARGV[1] or left <= 0 then
+    return 0
+end
+redis.call('set', KEYS[2], ARGV[2], 'PX', left)
+return 1
 """
 
 logger = logging.getLogger("keycard")
@@ -45,12 +52,21 @@ def age(store: Any) -> float:
 
 
 def compare(store: Any) -> None:
-    """Write what is missing, and call the mirror complete once nothing is. If another process is at it, leave it to that one."""
-    if store.set(COMPARING, 1, nx=True, ex=LEASE_SECONDS):
+    """Write what is missing, and call the mirror complete once nothing is. If another process is at it, leave it to that one.
+
+    Should two compare at the same time, no harm is done.
+    """
+    name = uuid.uuid4().hex
+    if _begin(store, name, nx=True):
         try:
-            _compare(store)
+            _compare(store, name)
         finally:
             store.delete(COMPARING)
+
+
+def _begin(store: Any, name: str, *, nx: bool = False) -> bool:
+    """Begin a look. Its key expires when the look counts no more."""
+    return bool(store.set(COMPARING, name, nx=nx, px=int(LIFE_SECONDS * 1000)))
 
 
 def put(store: Any, dead: Iterable[Dead], now: datetime) -> None:
@@ -67,17 +83,16 @@ def milliseconds(now: datetime, until: datetime) -> int:
     return int((until - now).total_seconds() * 1000)
 
 
-def _compare(store: Any) -> None:
+def _compare(store: Any, name: str) -> None:
     # Looked at once more if something was missing: where there is no room, each key that is written drives another one out, and
     # such a mirror must not be called complete.
     for _ in range(LOOKS):
-        began, now = time.monotonic(), _shared_now()
+        _begin(store, name)
+        now = _shared_now()
         missing = _fill(store, dead_tokens.at(now), now)
-        left = LIFE_SECONDS - (time.monotonic() - began)
         if missing:
             logger.info("revocation mirror: %s keys were missing", missing)
-        elif left > 0:
-            store.set(COMPLETE, now.isoformat(), px=int(left * 1000))
+        elif store.eval(END, 2, COMPARING, COMPLETE, name, now.isoformat()):
             return
 
 

@@ -32,8 +32,10 @@ from .schemas import (
 )
 
 auth = Blueprint("auth", __name__, url_prefix="/v1/auth", description="Register, sign in, refresh, sign out.")
-mine = Blueprint("sessions", __name__, url_prefix="/v1/users/me/sessions", description="Where you are signed in, and ending it.")
-SESSION_ID = {"in": "path", "name": "session_id", "description": "The `id` of the session, the `sid` of its tokens."}
+mine = Blueprint(
+    "sessions", __name__, url_prefix="/v1/users/me/sessions", description="Where you are signed in: list and end your sessions."
+)
+SESSION_ID = {"in": "path", "name": "session_id", "description": "The `id` of the session, which is the `sid` of its tokens."}
 SET_COOKIE = {"Set-Cookie": {"$ref": "#/components/headers/SetCookie"}}
 LINK = {"Link": {"$ref": "#/components/headers/Link"}}
 GO_ON = {
@@ -56,9 +58,9 @@ class Login(MethodView):
     def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
         """Sign in
 
-        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
+        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the same answer.
         Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
-        A session whose cookie comes along ends: the browser signs in anew.
+        If the request carries the cookie of another session, that session ends.
         """
         pair = login.sign_in(credentials["username"], credentials["password"], credentials["delivery"])
         former = guards.claims_of_cookie()
@@ -76,10 +78,10 @@ class Refresh(MethodView):
     def post(self) -> dict[str, Any]:
         """Exchange a refresh token for a new pair
 
-        The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
-        the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
-        it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
-        is accepted only from the cookie.
+        A refresh token works once. If you send it again within the grace window (10 seconds by default), you get the same new
+        pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the new one was used, it
+        counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie is
+        accepted only from the cookie.
         """
         pair = refresh.rotate(guards.header(), guards.claims(), from_cookie=guards.presented_in_cookie())
         return cookies.deliver(pair)
@@ -92,8 +94,8 @@ class Logout(MethodView):
     def delete(self) -> None:
         """Sign out
 
-        Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
-        again is no error. Cookies are cleared.
+        Ends the session of the access or refresh token that you send. All its tokens stop working at once. Signing out twice is
+        no error. Cookies are cleared.
         """
         logout.sign_out(guards.claims(), from_cookie=guards.presented_in_cookie())
         cookies.clear()
@@ -106,7 +108,7 @@ class WhoIsCalling(MethodView):
     def get(self) -> dict[str, Any]:
         """Ask who is calling
 
-        Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
+        Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
         """
         caller = current_or_none()
         if caller is None:
@@ -125,8 +127,8 @@ class Reauthenticate(MethodView):
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give the password again
 
-        Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
-        the session had before is dead. Keep both tokens of the answer.
+        Renews the session. The new access token counts as fresh, which sensitive operations require. Every token that the session
+        had before stops working, so store both tokens of the answer.
         """
         return cookies.deliver(login.reauthenticate(current(), body["password"]))
 
@@ -143,7 +145,7 @@ class Sessions(MethodView):
     def get(self, page: dict[str, Any]) -> Any:
         """List your sessions
 
-        One for each sign-in that is still open, newest first; `current` marks the one you are using.
+        One for each sign-in that has not ended, newest first. `current` marks the session of this request.
         """
         me = current()
         return list_live(me.identity.id, current=me.session_id, **page)
@@ -166,6 +168,6 @@ class SessionById(MethodView):
     def delete(self, session_id: uuid.UUID) -> None:
         """End one of your sessions
 
-        Its tokens are dead at the next request. The session of another person answers as if it did not exist.
+        Its tokens stop working at once. The session of another person gets the same answer as one that does not exist.
         """
         ending.end_one(current(), session_id)

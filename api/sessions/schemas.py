@@ -42,20 +42,22 @@ class TokenPairSchema(Schema):
     token_type = fields.String(
         required=True,
         validate=validate.Equal("Bearer"),
-        metadata={"description": "How to present it.", "example": "Bearer"},
+        metadata={"description": "How to send the access token: `Authorization: Bearer`.", "example": "Bearer"},
     )
     expires_in = fields.Integer(
-        required=True, metadata={"description": "Life of the access token in seconds, from its issue.", "example": 900}
+        required=True, metadata={"description": "Lifetime of the access token in seconds, from its issue.", "example": 900}
     )
     refresh_expires_in = fields.Integer(
         required=True,
-        metadata={"description": "Life of the refresh token in seconds, from its issue.", "example": 604800},
+        metadata={"description": "Lifetime of the refresh token in seconds, from its issue.", "example": 604800},
     )
-    session_id = UUID(required=True, metadata={"description": "The session, as in the list of sessions.", "example": SESSION_ID})
+    session_id = UUID(
+        required=True, metadata={"description": "The `id` of the session in the list of sessions.", "example": SESSION_ID}
+    )
     delivery = fields.String(
         required=True,
         validate=validate.OneOf(DELIVERIES),
-        metadata={"description": "How this session's tokens travel.", "example": "body"},
+        metadata={"description": "How the tokens of this session are delivered.", "example": "body"},
     )
     access_token = fields.String(
         metadata={"description": "The access token; absent with delivery `cookie`.", "example": ACCESS_TOKEN}
@@ -69,19 +71,19 @@ class TokenPairSchema(Schema):
 class SessionSchema(Schema):
     """An open session: one sign-in on one device."""
 
-    id = UUID(required=True, metadata={"description": "The `sid` of its tokens.", "example": SESSION_ID})
+    id = UUID(required=True, metadata={"description": "The id of the session, the `sid` of its tokens.", "example": SESSION_ID})
     current = fields.Boolean(
         required=True, metadata={"description": "Whether it is the session of this request.", "example": True}
     )
     delivery = fields.String(
         required=True,
         validate=validate.OneOf(DELIVERIES),
-        metadata={"description": "How its tokens travel.", "example": "body"},
+        metadata={"description": "How the tokens of the session are delivered.", "example": "body"},
     )
     ip_address = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The address of the last sign-in or refresh.", "example": "192.0.2.7"},
+        metadata={"description": "The IP address of the last sign-in or refresh.", "example": "192.0.2.7"},
     )
     user_agent = fields.String(
         required=True,
@@ -91,15 +93,20 @@ class SessionSchema(Schema):
             "example": "Mozilla/5.0 (X11; Linux x86_64)",
         },
     )
-    created_at = Timestamp(required=True, metadata={"description": "The sign-in.", "example": "2026-11-22T09:30:00.123456+00:00"})
+    created_at = Timestamp(
+        required=True, metadata={"description": "When the session began.", "example": "2026-11-22T09:30:00.123456+00:00"}
+    )
     last_used_at = Timestamp(
         required=True,
-        metadata={"description": "The last sign-in or refresh.", "example": "2026-11-22T09:45:00.123456+00:00"},
+        metadata={
+            "description": "When the session was last refreshed, or else began.",
+            "example": "2026-11-22T09:45:00.123456+00:00",
+        },
     )
     expires_at = Timestamp(
         required=True,
         metadata={
-            "description": "When it ends, however often it is refreshed.",
+            "description": "When the session ends at the latest. Refreshing does not extend it.",
             "example": "2026-12-22T09:30:00.123456+00:00",
         },
     )
@@ -112,7 +119,7 @@ class WhoAmI(Schema):
     """Who is calling; user and session only for somebody who is signed in."""
 
     authenticated = fields.Boolean(
-        required=True, metadata={"description": "Whether the request carried a good access token.", "example": True}
+        required=True, metadata={"description": "Whether the request carried a valid access token.", "example": True}
     )
     user = fields.Nested(UserSchema, metadata={"description": "The caller."})
     session = fields.Nested(SessionSchema, metadata={"description": "The session of this request."})

@@ -29,7 +29,7 @@ class Username(Text):
             80,
             pattern=USERNAME,
             error="Must be letters, digits, dots, hyphens and underscores, starting with a letter or digit.",
-            metadata={"description": "Unique without regard to case, and public.", "example": "ada"},
+            metadata={"description": "The username, public and unique; case does not count.", "example": "ada"},
             **kwargs,
         )
 
@@ -57,7 +57,9 @@ class DisplayName(Text):
     """How a person wants to be called."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(1, 80, metadata={"description": "How you want to be called.", "example": "Ada Lovelace"}, **kwargs)
+        super().__init__(
+            1, 80, metadata={"description": "The name to show instead of the username.", "example": "Ada Lovelace"}, **kwargs
+        )
 
 
 class NewPassword(fields.String):
@@ -108,7 +110,7 @@ class PasswordHash(Text):
             error="Must be a hash of argon2, bcrypt, or Werkzeug's scrypt or pbkdf2.",
             load_only=True,
             metadata={
-                "description": "argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.",
+                "description": "The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:` or `pbkdf2:`.",
                 "example": "$2b$12$abcdefghijklmnopqrstuu5s2v8.iXieOjg1.AySBTTZIIVFJeBui",
             },
             **kwargs,
@@ -131,17 +133,20 @@ class RoleName(Text):
 class UserSchema(Schema):
     """A person."""
 
-    id = UUID(required=True, metadata={"description": "Never changes.", "example": "7c1b2a2e-8c1d-4c55-9b0e-5d8f6a7b9c01"})
-    username = fields.String(required=True, metadata={"description": "As it was registered.", "example": "ada"})
+    id = UUID(
+        required=True,
+        metadata={"description": "The id of the user; it never changes.", "example": "7c1b2a2e-8c1d-4c55-9b0e-5d8f6a7b9c01"},
+    )
+    username = fields.String(required=True, metadata={"description": "The username; it never changes.", "example": "ada"})
     display_name = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "How they want to be called.", "example": "Ada Lovelace"},
+        metadata={"description": "The name to show instead of the username; null for none.", "example": "Ada Lovelace"},
     )
     email = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Their address, verified or not.", "example": "ada@example.com"},
+        metadata={"description": "The e-mail address, verified or not; null for none.", "example": "ada@example.com"},
     )
     email_verified = fields.Boolean(required=True, metadata={"description": "Whether the address is verified.", "example": False})
     pending_email = fields.String(
@@ -152,16 +157,18 @@ class UserSchema(Schema):
             "example": "ada@example.org",
         },
     )
-    roles = fields.List(RoleName(), required=True, metadata={"description": "The roles they hold, sorted.", "example": ["user"]})
+    roles = fields.List(
+        RoleName(), required=True, metadata={"description": "The roles of the user, sorted.", "example": ["user"]}
+    )
     status = fields.String(
         required=True,
         validate=validate.OneOf(["active", "suspended"]),
-        metadata={"description": "Whether they can sign in.", "example": "active"},
+        metadata={"description": "Whether the user can sign in.", "example": "active"},
     )
     created_at = Timestamp(
-        required=True, metadata={"description": "When they registered.", "example": "2026-11-22T09:30:00.123456+00:00"}
+        required=True, metadata={"description": "When the account was made.", "example": "2026-11-22T09:30:00.123456+00:00"}
     )
     updated_at = Timestamp(
         required=True,
-        metadata={"description": "When this record last changed.", "example": "2026-11-22T09:30:00.123456+00:00"},
+        metadata={"description": "When the account last changed.", "example": "2026-11-22T09:30:00.123456+00:00"},
     )

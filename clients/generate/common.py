@@ -8,7 +8,7 @@ from typing import Any
 
 CLIENTS = Path(__file__).parents[1]
 DOCUMENT = CLIENTS.parent / "openapi" / "openapi.json"
-METHODS = ("get", "put", "post", "delete", "patch")
+METHODS = ("get", "post", "put", "patch", "delete")
 MENDED_BY = "tox run -e clients-write"
 
 

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// A rotation is answered again for ten seconds only, so an answer that takes longer than this is taken for lost.
-	refreshTimeout = 3 * time.Second
-	refreshTries   = 3
-	maxWaits       = 2
+	// A used refresh token gets the same answer again for 10 seconds; later it looks stolen. So the last try must start within them:
+	// all others end after 3 seconds. The last one may take as long as any request.
+	refreshTries      = 3
+	refreshTryTimeout = 3 * time.Second
+	maxWaits          = 2
 )
 
 // session sends requests with the tokens of the storage, and gets new ones when they expire. It is the http.RoundTripper below
@@ -41,10 +42,12 @@ type flight struct {
 	err     error // of a refresh; to be read when done is closed
 }
 
-// credential is what a request carries besides the cookies. within: the longest that one attempt may take, if not 0.
+// credential is what a request carries besides the cookies. within: the longest that one attempt may take, if not 0. atOnce: it
+// does not wait for a Retry-After.
 type credential struct {
 	bearer, csrf string
 	within       time.Duration
+	atOnce       bool
 }
 
 type credentialKey struct{}
@@ -184,9 +187,7 @@ func (s *session) land(running *flight) {
 
 // refresh stores the new tokens before anybody goes on, or clears the storage when the session is over.
 func (s *session) refresh(ctx context.Context, running *flight, held Tokens) {
-	what := held.toRefresh()
-	what.within = refreshTimeout
-	pair, err := s.exchanged(presenting(ctx, what))
+	pair, err := s.exchanged(ctx, held.toRefresh())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(running.done)
@@ -205,13 +206,16 @@ func (s *session) refresh(ctx context.Context, running *flight, held Tokens) {
 }
 
 // exchanged tries again at once when the answer was lost: within the grace window the same refresh token is answered the same pair.
-func (s *session) exchanged(ctx context.Context) (pair *generated.TokenPair, err error) {
-	for try := 0; try < refreshTries; try++ {
-		if pair, err = s.exchange(ctx); err == nil || !isLost(err) {
-			break
+func (s *session) exchanged(ctx context.Context, what credential) (*generated.TokenPair, error) {
+	what.within = refreshTryTimeout
+	for try := 1; try < refreshTries; try++ {
+		if pair, err := s.exchange(presenting(ctx, what)); err == nil || !isLost(err) {
+			return pair, err
 		}
+		what.atOnce = true // a wait after a lost answer could outlast the 10 seconds
 	}
-	return pair, err
+	what.within = 0
+	return s.exchange(presenting(ctx, what))
 }
 
 // send sends the request, and again when it was turned away with a Retry-After: then nothing was done.
@@ -223,7 +227,7 @@ func (s *session) send(request *http.Request, what credential) (*http.Response, 
 		}
 		turnedAway := response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable
 		wait, asked := retryAfter(response)
-		if !turnedAway || !asked || waits == maxWaits || wait > s.maxWait {
+		if !turnedAway || !asked || what.atOnce || waits == maxWaits || wait > s.maxWait {
 			return response, nil
 		}
 		select {

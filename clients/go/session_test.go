@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -258,6 +259,32 @@ func TestALostConnectionKeepsTheTokens(t *testing.T) {
 	must(t, err)
 	if storage.held().RefreshToken != "refresh-1" {
 		t.Error("the new pair is not held")
+	}
+}
+
+// A lost refresh is tried three times: twice for 3 seconds, so that the last try starts within the grace window, and then as long
+// as any request. It does not wait for a Retry-After, which could outlast the window.
+func TestALostRefreshIsTriedAgainSoonEnough(t *testing.T) {
+	var limits []time.Duration
+	busy := false
+	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		deadline, _ := r.Context().Deadline()
+		limits = append(limits, time.Until(deadline).Round(time.Second))
+		if busy {
+			header := http.Header{"Retry-After": {"1"}}
+			return &http.Response{StatusCode: 503, Header: header, Body: http.NoBody, Request: r}, nil
+		}
+		busy = len(limits) == 4
+		return nil, errors.New("the connection is lost")
+	})
+	client := keycard.New("http://keycard.test", keycard.WithStorage(signedIn(0)), keycard.WithTransport(transport))
+	_, err := client.GetMe(ctx)
+	if wanted := []time.Duration{3 * time.Second, 3 * time.Second, 30 * time.Second}; err == nil || !slices.Equal(limits, wanted) {
+		t.Errorf("%v after tries of %v", err, limits)
+	}
+	_, err = client.GetMe(ctx)
+	if problem := problemOf(t, err); problem.Status != 503 || len(limits) != 5 {
+		t.Errorf("%v after %d tries", err, len(limits))
 	}
 }
 

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from api import create_app
 from api.accounts.demo import create_demo_accounts
+from api.database import close_connections
 from api.docs import demo
 from tests.actors import Bearer, Browser
 from tests.conftest import Stores
@@ -240,6 +241,7 @@ def open_to_all(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tupl
     keycard(environment, "db", "upgrade")
     settings = Stores("sqlite", f"sqlite:///{tmp_path}/keycard.sqlite3", None).settings(tmp_path)
     app = offering(create_app(settings))
+    close_connections(app)
     port = free_port()
     name, *arguments = SERVERS[request.param]
     command = [str(KEYCARD.parent / name), *(each.format(port=port) for each in arguments)]

@@ -42,6 +42,14 @@ FAINT = """() => {
   return faint;
 }"""
 
+# What has a size and a background of its own, but nothing to show: no text, no field, no picture.
+EMPTY = """() => [...document.querySelectorAll(".opblock.is-open .response *")].filter((element) => {
+  const { width, height } = element.getBoundingClientRect();
+  const coloured = getComputedStyle(element).backgroundColor !== "rgba(0, 0, 0, 0)";
+  const filled = element.textContent.trim() || element.closest("svg, select, button") || element.querySelector("svg, select");
+  return width && height && coloured && !filled;
+}).map((element) => `${element.tagName}.${element.className}`)"""
+
 
 @pytest.fixture(scope="module")
 def landing(chromium: Browser, server: Server) -> Iterator[DocsPage]:
@@ -78,6 +86,13 @@ def test_every_operation_of_the_document_is_shown(landing: DocsPage) -> None:
     expected = {each["operationId"] for item in document["paths"].values() for each in item.values() if "operationId" in each}
     shown = landing.page.locator(".opblock-summary-operation-id").all_inner_texts()
     assert {name.strip().replace("\u200b", "") for name in shown} == expected
+
+
+def test_no_box_under_an_answer_is_empty(docs: DocsPage) -> None:
+    """Swagger UI has classes of its own, and the styles of Keycard's pages must not colour what they happen to match."""
+    block = docs.expand("register")
+    expect(block.locator(".response")).not_to_have_count(0)
+    assert docs.page.evaluate(EMPTY) == []
 
 
 def test_the_policy_allows_nothing_inline_and_nobody_else(landing: DocsPage) -> None:

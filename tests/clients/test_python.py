@@ -281,6 +281,16 @@ def test_the_refresh_waits_as_it_is_told(storage: MemoryStorage) -> None:
     assert [each.headers["Authorization"] for each in seen] == ["Bearer refresh"] * 2
 
 
+def test_a_lost_refresh_is_tried_again_soon_enough(storage: MemoryStorage) -> None:
+    """Three tries: two of 3 seconds, so that the last starts within the grace window, and that one as long as any request."""
+    storage.save(Tokens("access", "refresh"))
+    keycard, seen = answering(*[httpx.Response(502)] * 3, storage=storage)
+    with pytest.raises(Problem):
+        keycard.get_me()
+    assert [each.extensions["timeout"]["read"] for each in seen] == [3.0, 3.0, 30.0]
+    assert [each.headers["Authorization"] for each in seen] == ["Bearer refresh"] * 3
+
+
 def test_what_was_refused_is_sent_once_more_and_not_twice(storage: MemoryStorage) -> None:
     """401 token-revoked, refresh, 401 again: that is the answer."""
     storage.save(Tokens("access", "refresh", expires_at=time.time() + 600, lifetime=600))

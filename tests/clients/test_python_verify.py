@@ -194,6 +194,13 @@ def test_keys_that_cannot_be_read_are_no_fault_of_the_caller(
     assert keys.reads == 3
 
 
+def test_the_issuer_has_five_seconds_to_answer(keys: Keys, verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    get, given = httpx.get, []
+    monkeypatch.setattr(httpx, "get", lambda url, *, timeout: (given.append(timeout), get(url, timeout=timeout))[1])
+    verifier.verify(keys.token())
+    assert given == [5.0]
+
+
 def test_keys_that_could_not_be_read_anew_for_an_hour_are_not_trusted(
     keys: Keys, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

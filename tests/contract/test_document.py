@@ -25,6 +25,17 @@ METHODS = ("get", "put", "post", "delete", "patch")
 # Answered before any operation is found, or by a crash: they belong to every operation and to none.
 OF_NO_OPERATION = {"method-not-allowed", "internal-error"}
 
+LIFE = {
+    "auth": [
+        "register", "login", "refresh", "logout", "get_session", "reauthenticate",
+        "verify_email", "forgot_password", "reset_password", "undo_email_change", "describe_mailed_token",
+    ],
+    "users": [
+        "get_me", "update_me", "delete_me", "change_email", "send_verification", "withdraw_email_change",
+        "change_password", "list_my_events",
+    ],
+}  # fmt: skip
+
 
 def made(folder: Path) -> dict[str, Any]:
     with create_app(Settings(instance_path=str(folder))).app_context():
@@ -107,6 +118,13 @@ def test_operation_ids_are_function_names_and_unique(document: dict[str, Any]) -
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(ids)) == len(ids)
     assert [each for each in ids if not re.fullmatch(r"[a-z]+(_[a-z]+)*", each)] == []
+
+
+def test_the_document_is_in_the_order_of_a_life(document: dict[str, Any]) -> None:
+    """Whoever reads /docs from above meets an account as its owner does; the order is that of the blueprints and resources."""
+    assert [tag["name"] for tag in document["tags"]] == ["auth", "users", "sessions", "admin", "discovery", "keys", "health"]
+    shown = [each for item in document["paths"].values() for each in item.values() if "operationId" in each]
+    assert {tag: [each["operationId"] for each in shown if each["tags"] == [tag]] for tag in LIFE} == LIFE
 
 
 def test_every_parameter_and_property_is_described(document: dict[str, Any]) -> None:

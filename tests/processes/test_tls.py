@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from api import create_app
+from api.database import close_connections
 from tests.actors import Bearer, Operator
 from tests.conftest import IN_CI, Stores
 from tests.processes.servers import STOP_SECONDS, PostgresServer, Server, Visitor, eventually, free_port
@@ -149,7 +150,9 @@ def test_the_service_lives_on_connections_that_are_encrypted(secured: Secured, s
 
 def test_a_postgresql_that_a_stranger_vouches_for_is_not_spoken_to(secured: Secured, tmp_path: Path) -> None:
     stores = replace(secured.stores, database_url=secured.database_url(sslrootcert=str(secured.stranger.file)))
-    answer = Bearer(create_app(stores.settings(tmp_path))).register()
+    app = create_app(stores.settings(tmp_path))
+    answer = Bearer(app).register()
+    close_connections(app)
     assert (answer.status_code, answer.json["type"]) == (503, "/problems/service-unavailable")
 
 

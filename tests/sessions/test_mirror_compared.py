@@ -82,7 +82,7 @@ def test_a_mark_that_lives_longer_than_ours_counts_for_nothing(app: Flask, mirro
 def test_a_comparison_that_another_process_makes_is_waited_for(app: Flask, mirror: redis.Redis) -> None:
     """Until then the mirror is not complete, and the service not ready. Should that process die, its turn soon ends."""
     empty(mirror)
-    mirror.set(comparing.COMPARING, 1, ex=comparing.LEASE_SECONDS)
+    mirror.set(comparing.COMPARING, "theirs", ex=30)
     assert not ready(app)
     mirror.delete(comparing.COMPARING)
     assert ready(app)
@@ -162,6 +162,28 @@ def test_a_mirror_that_is_emptied_while_it_is_rebuilt_is_rebuilt_again(
     assert ready(app)
     assert len(written) > 3
     assert_mirrored(mirror, *people)
+
+
+def test_a_redis_that_comes_back_empty_at_the_end_of_a_look_is_looked_at_again(
+    app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the look has found was in the Redis before."""
+    user = Bearer(app).join()
+    user.logout()
+    real, looks = comparing._fill, []
+
+    def fill(*arguments: Any) -> int:
+        found = real(*arguments)
+        looks.append(found)
+        if found == 0 and looks.count(0) == 1:
+            empty(mirror)
+        return found
+
+    monkeypatch.setattr(comparing, "_fill", fill)
+    empty(mirror)
+    assert ready(app)
+    assert looks.count(0) == 2
+    assert_mirrored(mirror, user)
 
 
 def test_a_mirror_that_loses_what_is_written_is_never_called_complete(

@@ -3,7 +3,6 @@
 import { carry, Operations } from "./calls.js";
 import { Session } from "./session.js";
 
-const TAGS = ["auth", "users", "sessions", "admin", "discovery", "keys", "health"];
 const element = (id) => document.getElementById(id);
 
 start().catch((error) => say(`The page could not start: ${error.message}.`, "ended"));
@@ -54,7 +53,6 @@ function showOperations(api, session) {
     plugins: [byPerson],
     requestInterceptor: carry(session, new Operations(api), (operation, request) =>
       ui.specActions.setMutatedRequest(operation.path, operation.method.toLowerCase(), request)),
-    tagsSorter: (one, other) => rank(one) - rank(other),
     deepLinking: true,
     defaultModelsExpandDepth: 0,
     displayOperationId: true,
@@ -65,10 +63,6 @@ function showOperations(api, session) {
     validatorUrl: null,
   });
   return ui;
-}
-
-function rank(tag) {
-  return TAGS.includes(tag) ? TAGS.indexOf(tag) : TAGS.length;
 }
 
 function showSession(session, ui, definitions) {

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -41,8 +41,8 @@ func (r ApiCreateUserRequest) Execute() (*AdminUser, *http.Response, error) {
 /*
 CreateUser Create a user
 
-With a password, with the hash that another application has made of it, or with neither: then the user comes in by
-resetting the password through their address. A foreign hash is replaced by argon2id at the first sign-in.
+With a password, with a password hash from another application, or with neither: then the user sets a password with
+*forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiCreateUserRequest
@@ -254,7 +254,7 @@ type ApiDeleteUserRequest struct {
 	ifMatch    *string
 }
 
-// The &#x60;ETag&#x60; that you have read, or &#x60;*&#x60; for whatever version there is. Without it the answer is 428.
+// The &#x60;ETag&#x60; that you have read, or &#x60;*&#x60; for any version. Without this header the answer is 428.
 func (r ApiDeleteUserRequest) IfMatch(ifMatch string) ApiDeleteUserRequest {
 	r.ifMatch = &ifMatch
 	return r
@@ -267,8 +267,8 @@ func (r ApiDeleteUserRequest) Execute() (*http.Response, error) {
 /*
 DeleteUser Delete a user
 
-At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
-a role that they lack.
+Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who holds a role that you
+do not hold. Delete your own account with `delete_me`.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -475,7 +475,7 @@ func (r ApiGetUserRequest) Execute() (*AdminUser, *http.Response, error) {
 /*
 GetUser Get a user
 
-The `ETag` names the version that you have read.
+The `ETag` is the version of the user; send it as `If-Match` with a change.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -626,13 +626,13 @@ func (r ApiListEventsRequest) Limit(limit int32) ApiListEventsRequest {
 	return r
 }
 
-// &#x60;next_cursor&#x60; of the page before.
+// The &#x60;next_cursor&#x60; of the previous page.
 func (r ApiListEventsRequest) Cursor(cursor string) ApiListEventsRequest {
 	r.cursor = &cursor
 	return r
 }
 
-// Only events of this account.
+// Only events of this user.
 func (r ApiListEventsRequest) UserId(userId string) ApiListEventsRequest {
 	r.userId = &userId
 	return r
@@ -644,13 +644,13 @@ func (r ApiListEventsRequest) Type_(type_ string) ApiListEventsRequest {
 	return r
 }
 
-// Only from this moment on.
+// Only events at this time or later.
 func (r ApiListEventsRequest) Since(since time.Time) ApiListEventsRequest {
 	r.since = &since
 	return r
 }
 
-// Only before this moment.
+// Only events before this time.
 func (r ApiListEventsRequest) Until(until time.Time) ApiListEventsRequest {
 	r.until = &until
 	return r
@@ -830,7 +830,7 @@ func (r ApiListUserSessionsRequest) Limit(limit int32) ApiListUserSessionsReques
 	return r
 }
 
-// &#x60;next_cursor&#x60; of the page before.
+// The &#x60;next_cursor&#x60; of the previous page.
 func (r ApiListUserSessionsRequest) Cursor(cursor string) ApiListUserSessionsRequest {
 	r.cursor = &cursor
 	return r
@@ -843,7 +843,7 @@ func (r ApiListUserSessionsRequest) Execute() (*SessionPage, *http.Response, err
 /*
 ListUserSessions List the sessions of a user
 
-As the user sees them; `current` marks yours, if it is one of them.
+The list that the user sees with `list_sessions`. `current` marks the session of this request, if it is in the list.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -1014,7 +1014,7 @@ func (r ApiListUsersRequest) Limit(limit int32) ApiListUsersRequest {
 	return r
 }
 
-// &#x60;next_cursor&#x60; of the page before.
+// The &#x60;next_cursor&#x60; of the previous page.
 func (r ApiListUsersRequest) Cursor(cursor string) ApiListUsersRequest {
 	r.cursor = &cursor
 	return r
@@ -1026,13 +1026,13 @@ func (r ApiListUsersRequest) Q(q string) ApiListUsersRequest {
 	return r
 }
 
-// Only people who hold this role.
+// Only users who hold this role.
 func (r ApiListUsersRequest) Role(role string) ApiListUsersRequest {
 	r.role = &role
 	return r
 }
 
-// Only people with this status.
+// Only users with this status.
 func (r ApiListUsersRequest) Status(status string) ApiListUsersRequest {
 	r.status = &status
 	return r
@@ -1208,8 +1208,8 @@ func (r ApiRevokeUserRequest) Execute() (*http.Response, error) {
 /*
 RevokeUser Revoke all tokens of a user
 
-Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
-pending address). The user can sign in again at once, and gets a mail.
+Every token that was issued until now stops working, and mailed tokens and a pending address are withdrawn. The user can
+sign in again at once, and gets a mail.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -1375,8 +1375,8 @@ func (r ApiSetUserRolesRequest) Execute() (*AdminUser, *http.Response, error) {
 /*
 SetUserRoles Set the roles of a user
 
-Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
+Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with the new roles. You
+cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user gets a mail.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.
@@ -1608,7 +1608,7 @@ func (r ApiUpdateUserRequest) UserChange(userChange UserChange) ApiUpdateUserReq
 	return r
 }
 
-// The &#x60;ETag&#x60; that you have read, or &#x60;*&#x60; for whatever version there is. Without it the answer is 428.
+// The &#x60;ETag&#x60; that you have read, or &#x60;*&#x60; for any version. Without this header the answer is 428.
 func (r ApiUpdateUserRequest) IfMatch(ifMatch string) ApiUpdateUserRequest {
 	r.ifMatch = &ifMatch
 	return r
@@ -1621,9 +1621,9 @@ func (r ApiUpdateUserRequest) Execute() (*AdminUser, *http.Response, error) {
 /*
 UpdateUser Change a user
 
-Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
-waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
-administrator, or suspend or change the address of somebody who has a role that they lack.
+Members that you leave out do not change. A suspension takes effect at once: every session ends, and mailed tokens and a
+pending address are withdrawn. When the address changes, the former address gets a mail. You cannot suspend yourself or
+the last administrator. You cannot suspend, or change the address of, a user who holds a role that you do not hold.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param userId The `id` of the user.

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -39,7 +39,7 @@ func (r ApiDescribeMailedTokenRequest) Execute() (*MailedToken, *http.Response, 
 /*
 DescribeMailedToken Ask what a mailed token is for
 
-For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+For the page behind a mailed link, which shows the account before the person confirms. The token stays usable.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiDescribeMailedTokenRequest
@@ -226,7 +226,7 @@ func (r ApiForgotPasswordRequest) Execute() (*http.Response, error) {
 /*
 ForgotPassword Ask for a mail that resets the password
 
-The answer is the same, after the same work, whether anybody has verified the address or not.
+The answer and the work are the same whether an account has verified the address or not.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiForgotPasswordRequest
@@ -384,7 +384,7 @@ func (r ApiGetSessionRequest) Execute() (*WhoAmI, *http.Response, error) {
 /*
 GetSession Ask who is calling
 
-Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
+Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiGetSessionRequest
@@ -511,9 +511,9 @@ func (r ApiLoginRequest) Execute() (*TokenPair, *http.Response, error) {
 /*
 Login Sign in
 
-Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
+Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the same answer.
 Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
-A session whose cookie comes along ends: the browser signs in anew.
+If the request carries the cookie of another session, that session ends.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiLoginRequest
@@ -705,8 +705,8 @@ func (r ApiLogoutRequest) Execute() (*http.Response, error) {
 /*
 Logout Sign out
 
-Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
-again is no error. Cookies are cleared.
+Ends the session of the access or refresh token that you send. All its tokens stop working at once. Signing out twice is
+no error. Cookies are cleared.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiLogoutRequest
@@ -857,8 +857,8 @@ func (r ApiReauthenticateRequest) Execute() (*TokenPair, *http.Response, error) 
 /*
 Reauthenticate Give the password again
 
-Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
-the session had before is dead. Keep both tokens of the answer.
+Renews the session. The new access token counts as fresh, which sensitive operations require. Every token that the session
+had before stops working, so store both tokens of the answer.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiReauthenticateRequest
@@ -1064,10 +1064,10 @@ func (r ApiRefreshRequest) Execute() (*TokenPair, *http.Response, error) {
 /*
 Refresh Exchange a refresh token for a new pair
 
-The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
-the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
-it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
-is accepted only from the cookie.
+A refresh token works once. If you send it again within the grace window (10 seconds by default), you get the same new
+pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the new one was used, it
+counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie is
+accepted only from the cookie.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiRefreshRequest
@@ -1230,8 +1230,8 @@ func (r ApiRegisterRequest) Execute() (*User, *http.Response, error) {
 /*
 Register Register
 
-Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-somebody else is never told.
+Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal whether another
+account uses the e-mail address.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiRegisterRequest
@@ -1418,8 +1418,8 @@ func (r ApiResetPasswordRequest) Execute() (*http.Response, error) {
 /*
 ResetPassword Reset a forgotten password
 
-Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
+Takes the token that was mailed to the verified address; it works once. Every session ends, and mailed tokens and a
+pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiResetPasswordRequest
@@ -1605,8 +1605,8 @@ func (r ApiUndoEmailChangeRequest) Execute() (*http.Response, error) {
 /*
 UndoEmailChange Undo a change of the e-mail address
 
-With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-stays: reset it afterwards if somebody else knows it.
+Takes the token that was mailed to the old address, for 7 days, without signing in. Every session ends. The password stays
+the same: reset it afterwards if somebody else knows it.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiUndoEmailChangeRequest
@@ -1792,8 +1792,9 @@ func (r ApiVerifyEmailRequest) Execute() (*http.Response, error) {
 /*
 VerifyEmail Verify an e-mail address
 
-Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-reset its password through it. A change of address is finished by the session that asked for it, or with the password.
+Takes the token that was mailed to the address; it works once. Afterwards the account can sign in with the address and
+reset its password through it. A change of address also needs an access token of the session that asked for it, or the
+password.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiVerifyEmailRequest

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -34,7 +34,7 @@ func (r ApiGetConfigRequest) Execute() (*Config, *http.Response, error) {
 /*
 GetConfig Get the public configuration
 
-Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of cookies.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiGetConfigRequest
@@ -144,7 +144,7 @@ func (r ApiGetMetadataRequest) Execute() (*Metadata, *http.Response, error) {
 /*
 GetMetadata Get the server metadata
 
-Lets a library find the signing keys from the issuer alone.
+For libraries that know the issuer and look for its signing keys.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiGetMetadataRequest
@@ -255,7 +255,7 @@ func (r ApiGetProblemRequest) Execute() (*ProblemType, *http.Response, error) {
 /*
 GetProblem Explain one kind of problem
 
-What happened and what to do about it. A browser gets a page.
+What happened, and what to do. A browser gets a page.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@param slug The slug: the last part of the problem's `type`.
@@ -382,7 +382,7 @@ func (r ApiListProblemsRequest) Execute() (*ProblemTypes, *http.Response, error)
 /*
 ListProblems List every kind of problem
 
-The registry behind the `type` of every error. A browser gets a page.
+Every `type` that an error of this API can have. A browser gets a page.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiListProblemsRequest

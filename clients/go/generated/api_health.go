@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -33,7 +33,7 @@ func (r ApiLiveRequest) Execute() (*Alive, *http.Response, error) {
 /*
 Live Ask whether the process is alive
 
-Touches nothing but the process itself.
+Asks neither the database nor Redis.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiLiveRequest
@@ -133,7 +133,7 @@ func (r ApiReadyRequest) Execute() (*Ready, *http.Response, error) {
 /*
 Ready Ask whether the service is ready
 
-Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
+Checks the database, its migrations, and Redis if it is configured. The answer does not say which of them is not ready.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiReadyRequest

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -33,9 +33,9 @@ func (r ApiGetJwksRequest) Execute() (*Jwks, *http.Response, error) {
 /*
 GetJwks Get the keys that verify access tokens
 
-Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
-signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
-never refuses a good token.
+Other services verify access tokens with these keys, without a secret and without a call per request. A key is published
+before it signs a token, until its last token has expired. Cache the keys, and read them again when a token has an unknown
+`kid`.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiGetJwksRequest

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -35,7 +35,7 @@ func (r ApiListSessionsRequest) Limit(limit int32) ApiListSessionsRequest {
 	return r
 }
 
-// &#x60;next_cursor&#x60; of the page before.
+// The &#x60;next_cursor&#x60; of the previous page.
 func (r ApiListSessionsRequest) Cursor(cursor string) ApiListSessionsRequest {
 	r.cursor = &cursor
 	return r
@@ -48,7 +48,7 @@ func (r ApiListSessionsRequest) Execute() (*SessionPage, *http.Response, error) 
 /*
 ListSessions List your sessions
 
-One for each sign-in that is still open, newest first; `current` marks the one you are using.
+One for each sign-in that has not ended, newest first. `current` marks the session of this request.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiListSessionsRequest
@@ -336,10 +336,10 @@ func (r ApiRevokeSessionRequest) Execute() (*http.Response, error) {
 /*
 RevokeSession End one of your sessions
 
-Its tokens are dead at the next request. The session of another person answers as if it did not exist.
+Its tokens stop working at once. The session of another person gets the same answer as one that does not exist.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
-	@param sessionId The `id` of the session, the `sid` of its tokens.
+	@param sessionId The `id` of the session, which is the `sid` of its tokens.
 	@return ApiRevokeSessionRequest
 */
 func (a *SessionsAPIService) RevokeSession(ctx context.Context, sessionId string) ApiRevokeSessionRequest {

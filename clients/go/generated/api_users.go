@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -39,8 +39,9 @@ func (r ApiChangeEmailRequest) Execute() (*http.Response, error) {
 /*
 ChangeEmail Change your e-mail address
 
-Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
+Takes effect when the new address is verified: with the token that is mailed to it, and by this session or with the
+password. Until then `pending_email` is the new address. The old address gets a mail at once, with a link that undoes the
+change for 7 days.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiChangeEmailRequest
@@ -240,8 +241,8 @@ func (r ApiChangePasswordRequest) Execute() (*TokenPair, *http.Response, error) 
 /*
 ChangePassword Change your password
 
-Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-that waits in the account is withdrawn (mailed tokens, a pending address).
+Renews this session: store both tokens of the answer, because the tokens from before stop working. Every other session
+ends, and mailed tokens and a pending address are withdrawn.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiChangePasswordRequest
@@ -458,8 +459,9 @@ func (r ApiDeleteMeRequest) Execute() (*http.Response, error) {
 /*
 DeleteMe Delete your account
 
-At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps the events with the
+user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can register your username
+again. A mail confirms the deletion.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiDeleteMeRequest
@@ -615,7 +617,7 @@ func (r ApiGetMeRequest) Execute() (*User, *http.Response, error) {
 /*
 GetMe Get your account
 
-Your name, your roles and your profile, as they are now.
+Your current username, roles and profile.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiGetMeRequest
@@ -737,7 +739,7 @@ func (r ApiListMyEventsRequest) Limit(limit int32) ApiListMyEventsRequest {
 	return r
 }
 
-// &#x60;next_cursor&#x60; of the page before.
+// The &#x60;next_cursor&#x60; of the previous page.
 func (r ApiListMyEventsRequest) Cursor(cursor string) ApiListMyEventsRequest {
 	r.cursor = &cursor
 	return r
@@ -750,7 +752,7 @@ func (r ApiListMyEventsRequest) Execute() (*EventPage, *http.Response, error) {
 /*
 ListMyEvents List what happened to your account
 
-Sign-ins, failures, changes: newest first, with address and browser where they are known.
+Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are known.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiListMyEventsRequest
@@ -892,7 +894,7 @@ func (r ApiSendVerificationRequest) Execute() (*http.Response, error) {
 /*
 SendVerification Mail a new token that verifies your address
 
-To the address that waits for its verification. Tokens from earlier mails are dead.
+Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiSendVerificationRequest
@@ -1054,7 +1056,7 @@ func (r ApiUpdateMeRequest) Execute() (*User, *http.Response, error) {
 /*
 UpdateMe Change your profile
 
-Members that are left out stay as they are; `null` empties one.
+Members that you leave out do not change; `null` clears a member.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiUpdateMeRequest
@@ -1260,7 +1262,7 @@ func (r ApiWithdrawEmailChangeRequest) Execute() (*http.Response, error) {
 /*
 WithdrawEmailChange Withdraw a change of your e-mail address
 
-The address that waits for its verification is forgotten. None is no error.
+Forgets the pending address. It is no error if there is none.
 
 	@param ctx context.Context - for authentication, logging, cancellation, deadlines, tracing, etc. Passed from http.Request or context.Background().
 	@return ApiWithdrawEmailChangeRequest

@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc"
+	DocumentSHA256  = "9eaf246f1283c516008e027d55905b4cd4fe3618c21b3f0d32bf76f5efc1cd76"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -20,27 +20,27 @@ var _ MappedNullable = &AdminUser{}
 
 // AdminUser struct for AdminUser
 type AdminUser struct {
-	// Never changes.
+	// The id of the user; it never changes.
 	Id string `json:"id"`
-	// As it was registered.
+	// The username; it never changes.
 	Username string `json:"username"`
-	// How they want to be called.
+	// The name to show instead of the username; null for none.
 	DisplayName NullableString `json:"display_name"`
-	// Their address, verified or not.
+	// The e-mail address, verified or not; null for none.
 	Email NullableString `json:"email"`
 	// Whether the address is verified.
 	EmailVerified bool `json:"email_verified"`
 	// The address that replaces `email` once it is verified; null for none.
 	PendingEmail NullableString `json:"pending_email"`
-	// The roles they hold, sorted.
+	// The roles of the user, sorted.
 	Roles []string `json:"roles"`
-	// Whether they can sign in.
+	// Whether the user can sign in.
 	Status string `json:"status"`
-	// When they registered.
+	// When the account was made.
 	CreatedAt time.Time `json:"created_at"`
-	// When this record last changed.
+	// When the account last changed.
 	UpdatedAt time.Time `json:"updated_at"`
-	// Null for somebody who may sign in.
+	// The suspension; null if the account is not suspended.
 	Suspension NullableSuspension `json:"suspension"`
 }
 

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,13 +19,13 @@ var _ MappedNullable = &CookieNames{}
 
 // CookieNames struct for CookieNames
 type CookieNames struct {
-	// The access token.
+	// The cookie of the access token.
 	Access string `json:"access"`
-	// The refresh token.
+	// The cookie of the refresh token.
 	Refresh string `json:"refresh"`
-	// The CSRF value.
+	// The cookie of the CSRF value.
 	Csrf string `json:"csrf"`
-	// Where to send it.
+	// The header to send the CSRF value in.
 	CsrfHeader string `json:"csrf_header"`
 }
 

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,19 +19,19 @@ var _ MappedNullable = &CreateUserRequest{}
 
 // CreateUserRequest struct for CreateUserRequest
 type CreateUserRequest struct {
-	// Unique without regard to case, and public.
+	// The username, public and unique; case does not count.
 	Username string `json:"username"`
 	// 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
 	Password *string `json:"password,omitempty"`
-	// argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
+	// The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:` or `pbkdf2:`.
 	PasswordHash *string `json:"password_hash,omitempty"`
 	// An e-mail address.
 	Email *string `json:"email,omitempty"`
-	// Whether you vouch for the address; else a mail asks for the proof.
+	// Whether the address counts as verified. If not, a mail asks the user to verify it.
 	EmailVerified *bool `json:"email_verified,omitempty"`
-	// How you want to be called.
+	// The name to show instead of the username.
 	DisplayName *string `json:"display_name,omitempty"`
-	// All the roles that the user shall hold; you can give only your own.
+	// All roles of the user. You can give only roles that you hold.
 	Roles []string `json:"roles,omitempty"`
 }
 

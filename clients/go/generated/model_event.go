@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -20,23 +20,23 @@ var _ MappedNullable = &Event{}
 
 // Event struct for Event
 type Event struct {
-	// Never changes.
+	// The id of the event; it never changes.
 	Id string `json:"id"`
-	// What happened: a value of the parameter `type` of `list_events`; more may come.
+	// What happened: a value of the parameter `type` of `list_events`. Later versions may add more.
 	Type string `json:"type"`
-	// When.
+	// When it happened.
 	CreatedAt time.Time `json:"created_at"`
-	// Whose account; null where no account was meant that exists.
+	// The account that it happened to; null if there is no such account.
 	UserId NullableString `json:"user_id"`
-	// Who did it; null for the command line and where nobody was signed in.
+	// The user who did it; null for the command line, and if nobody was signed in.
 	ActorId NullableString `json:"actor_id"`
-	// The session it was about, or else the one it was done with.
+	// The session that it happened to, or else the session of the request.
 	SessionId NullableString `json:"session_id"`
-	// Where the request came from.
+	// The IP address that the request came from.
 	IpAddress NullableString `json:"ip_address"`
-	// What the client called itself.
+	// The User-Agent header of the request.
 	UserAgent NullableString `json:"user_agent"`
-	// A few words more.
+	// More about the event, in a few words.
 	Detail NullableString `json:"detail"`
 }
 

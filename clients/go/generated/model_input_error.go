@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,13 +19,13 @@ var _ MappedNullable = &InputError{}
 
 // InputError One fault of the input, and where it is.
 type InputError struct {
-	// In the body, as a JSON Pointer (RFC 6901).
+	// The place of the fault in the body, as a JSON Pointer (RFC 6901).
 	Pointer *string `json:"pointer,omitempty"`
-	// The name of a query parameter.
+	// The name of the query parameter that is wrong.
 	Parameter *string `json:"parameter,omitempty"`
-	// The name of a header.
+	// The name of the header that is wrong.
 	Header *string `json:"header,omitempty"`
-	// What is wrong with it.
+	// What is wrong with the value.
 	Detail string `json:"detail"`
 }
 

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,21 +19,21 @@ var _ MappedNullable = &Jwk{}
 
 // Jwk struct for Jwk
 type Jwk struct {
-	// Key type.
+	// The type of the key.
 	Kty string `json:"kty"`
-	// What it is for: signatures.
+	// The use of the key: signatures.
 	Use string `json:"use"`
-	// The one algorithm it may be used with.
+	// The algorithm of the key, the only one to accept with it.
 	Alg string `json:"alg"`
-	// RFC 7638 thumbprint.
+	// The id of the key: its thumbprint (RFC 7638).
 	Kid string `json:"kid"`
-	// Curve, for EdDSA.
+	// The curve, with EdDSA.
 	Crv *string `json:"crv,omitempty"`
-	// Public key, for EdDSA.
+	// The public key, with EdDSA.
 	X *string `json:"x,omitempty"`
-	// Modulus, for RS256.
+	// The modulus, with RS256.
 	N *string `json:"n,omitempty"`
-	// Exponent, for RS256.
+	// The exponent, with RS256.
 	E *string `json:"e,omitempty"`
 }
 

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,17 +19,17 @@ var _ MappedNullable = &Problem{}
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
-	// The kind of problem; leads to its explanation.
+	// The kind of problem; this URL explains it.
 	Type string `json:"type"`
 	// The kind of problem in a few words.
 	Title string `json:"title"`
 	// The HTTP status.
 	Status int32 `json:"status"`
-	// This occurrence, for a person.
+	// What went wrong in this request, for a person to read.
 	Detail string `json:"detail"`
-	// Under which the operator finds it in the log.
+	// The id of the request, for the operator to find it in the log.
 	RequestId string `json:"request_id"`
-	// Faults of the input.
+	// The faults of the input, if it has any.
 	Errors []InputError `json:"errors,omitempty"`
 }
 

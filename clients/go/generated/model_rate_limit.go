@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,13 +19,13 @@ var _ MappedNullable = &RateLimit{}
 
 // RateLimit struct for RateLimit
 type RateLimit struct {
-	// As in the RateLimit-Policy header.
+	// The name of the limit in the RateLimit-Policy header.
 	Name string `json:"name"`
-	// Requests.
+	// The number of requests.
 	Limit int32 `json:"limit"`
-	// Seconds.
+	// The window in seconds.
 	Window int32 `json:"window"`
-	// What is counted.
+	// Whose requests are counted together.
 	Counts string `json:"counts"`
 }
 

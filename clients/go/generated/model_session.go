@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -20,21 +20,21 @@ var _ MappedNullable = &Session{}
 
 // Session struct for Session
 type Session struct {
-	// The `sid` of its tokens.
+	// The id of the session, the `sid` of its tokens.
 	Id string `json:"id"`
 	// Whether it is the session of this request.
 	Current bool `json:"current"`
-	// How its tokens travel.
+	// How the tokens of the session are delivered.
 	Delivery string `json:"delivery"`
-	// The address of the last sign-in or refresh.
+	// The IP address of the last sign-in or refresh.
 	IpAddress NullableString `json:"ip_address"`
 	// The device of the last sign-in or refresh.
 	UserAgent NullableString `json:"user_agent"`
-	// The sign-in.
+	// When the session began.
 	CreatedAt time.Time `json:"created_at"`
-	// The last sign-in or refresh.
+	// When the session was last refreshed, or else began.
 	LastUsedAt time.Time `json:"last_used_at"`
-	// When it ends, however often it is refreshed.
+	// When the session ends at the latest. Refreshing does not extend it.
 	ExpiresAt time.Time `json:"expires_at"`
 }
 

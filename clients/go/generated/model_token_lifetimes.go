@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,15 +19,15 @@ var _ MappedNullable = &TokenLifetimes{}
 
 // TokenLifetimes struct for TokenLifetimes
 type TokenLifetimes struct {
-	// An access token.
+	// Of an access token.
 	AccessToken int32 `json:"access_token"`
-	// A refresh token; each rotation starts it anew.
+	// Of a refresh token; each refresh returns one with the full lifetime.
 	RefreshToken int32 `json:"refresh_token"`
-	// A session, however often refreshed.
+	// Of a session; refreshing does not extend it.
 	Session int32 `json:"session"`
-	// How long a spent refresh token answers its successor.
+	// How long a used refresh token can be sent again for the same new pair.
 	RefreshGrace int32 `json:"refresh_grace"`
-	// How long after a password a token is fresh.
+	// How long a token counts as fresh after the password was given.
 	Fresh int32 `json:"fresh"`
 }
 

@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,15 +19,15 @@ var _ MappedNullable = &TokenPair{}
 
 // TokenPair struct for TokenPair
 type TokenPair struct {
-	// How to present it.
+	// How to send the access token: `Authorization: Bearer`.
 	TokenType string `json:"token_type"`
-	// Life of the access token in seconds, from its issue.
+	// Lifetime of the access token in seconds, from its issue.
 	ExpiresIn int32 `json:"expires_in"`
-	// Life of the refresh token in seconds, from its issue.
+	// Lifetime of the refresh token in seconds, from its issue.
 	RefreshExpiresIn int32 `json:"refresh_expires_in"`
-	// The session, as in the list of sessions.
+	// The `id` of the session in the list of sessions.
 	SessionId string `json:"session_id"`
-	// How this session's tokens travel.
+	// How the tokens of this session are delivered.
 	Delivery string `json:"delivery"`
 	// The access token; absent with delivery `cookie`.
 	AccessToken *string `json:"access_token,omitempty"`

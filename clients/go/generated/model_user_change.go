@@ -1,7 +1,7 @@
 /*
 Keycard
 
-Keycard registers people, signs them in, issues, rotates and revokes tokens, and tells every other service who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and one that comes back later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
+Keycard registers people, signs them in, issues, rotates and revokes tokens, and lets other services verify who is calling.  **Sign in** with `login` and send the access token as `Authorization: Bearer`. **Refresh** before it expires: each refresh token works once, and using it again later ends its session. **Errors** are problems (RFC 9457); each `type` leads to a page that explains it. **Rate limits** are in `x-rate-limits` of an operation and in `get_config`.
 
 API version: 0.1.0
 */
@@ -19,13 +19,13 @@ var _ MappedNullable = &UserChange{}
 
 // UserChange struct for UserChange
 type UserChange struct {
-	// How you want to be called.
+	// The name to show instead of the username.
 	DisplayName NullableString `json:"display_name,omitempty"`
 	// An e-mail address.
 	Email NullableString `json:"email,omitempty"`
-	// Whether you vouch for the address.
+	// Whether the address counts as verified.
 	EmailVerified *bool `json:"email_verified,omitempty"`
-	// Suspends, and ends every session; null lifts a suspension.
+	// Suspends the account and ends every session; null ends a suspension.
 	Suspension NullableSuspensionRequest `json:"suspension,omitempty"`
 }
 

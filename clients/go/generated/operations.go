@@ -28,67 +28,143 @@ func given[T comparable](value T) bool {
 	return value != zero
 }
 
-// GetJwks is `get_jwks`, GET /.well-known/jwks.json: Get the keys that verify access tokens
-func (o *Operations) GetJwks(ctx context.Context) (*Jwks, error) {
-	request := o.api.KeysAPI.GetJwks(o.public(ctx))
+// Register is `register`, POST /v1/auth/register: Register
+func (o *Operations) Register(ctx context.Context, body RegisterRequest) (*User, error) {
+	request := o.api.AuthAPI.Register(o.public(ctx)).RegisterRequest(body)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// GetMetadata is `get_metadata`, GET /.well-known/oauth-authorization-server: Get the server metadata
-func (o *Operations) GetMetadata(ctx context.Context) (*Metadata, error) {
-	request := o.api.DiscoveryAPI.GetMetadata(o.public(ctx))
+// Login is `login`, POST /v1/auth/login: Sign in
+func (o *Operations) Login(ctx context.Context, body LoginRequest) (*TokenPair, error) {
+	request := o.api.AuthAPI.Login(o.public(ctx)).LoginRequest(body)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// Live is `live`, GET /health/live: Ask whether the process is alive
-func (o *Operations) Live(ctx context.Context) (*Alive, error) {
-	request := o.api.HealthAPI.Live(o.public(ctx))
+// Refresh is `refresh`, POST /v1/auth/refresh: Exchange a refresh token for a new pair
+func (o *Operations) Refresh(ctx context.Context) (*TokenPair, error) {
+	request := o.api.AuthAPI.Refresh(ctx)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// Ready is `ready`, GET /health/ready: Ask whether the service is ready
-func (o *Operations) Ready(ctx context.Context) (*Ready, error) {
-	request := o.api.HealthAPI.Ready(o.public(ctx))
+// Logout is `logout`, DELETE /v1/auth/logout: Sign out
+func (o *Operations) Logout(ctx context.Context) error {
+	request := o.api.AuthAPI.Logout(ctx)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// GetSession is `get_session`, GET /v1/auth/session: Ask who is calling
+func (o *Operations) GetSession(ctx context.Context) (*WhoAmI, error) {
+	request := o.api.AuthAPI.GetSession(ctx)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// ListProblems is `list_problems`, GET /problems: List every kind of problem
-func (o *Operations) ListProblems(ctx context.Context) (*ProblemTypes, error) {
-	request := o.api.DiscoveryAPI.ListProblems(o.public(ctx))
+// Reauthenticate is `reauthenticate`, POST /v1/auth/reauthenticate: Give the password again
+func (o *Operations) Reauthenticate(ctx context.Context, body ReauthenticateRequest) (*TokenPair, error) {
+	request := o.api.AuthAPI.Reauthenticate(ctx).ReauthenticateRequest(body)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// GetProblem is `get_problem`, GET /problems/{slug}: Explain one kind of problem
-func (o *Operations) GetProblem(ctx context.Context, slug string) (*ProblemType, error) {
-	request := o.api.DiscoveryAPI.GetProblem(o.public(ctx), slug)
+// VerifyEmail is `verify_email`, POST /v1/auth/email/verify: Verify an e-mail address
+func (o *Operations) VerifyEmail(ctx context.Context, body EmailVerification) error {
+	request := o.api.AuthAPI.VerifyEmail(ctx).EmailVerification(body)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// ForgotPassword is `forgot_password`, POST /v1/auth/password/forgot: Ask for a mail that resets the password
+func (o *Operations) ForgotPassword(ctx context.Context, body EmailRequest) error {
+	request := o.api.AuthAPI.ForgotPassword(o.public(ctx)).EmailRequest(body)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// ResetPassword is `reset_password`, POST /v1/auth/password/reset: Reset a forgotten password
+func (o *Operations) ResetPassword(ctx context.Context, body PasswordReset) error {
+	request := o.api.AuthAPI.ResetPassword(o.public(ctx)).PasswordReset(body)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// UndoEmailChange is `undo_email_change`, POST /v1/auth/email/undo: Undo a change of the e-mail address
+func (o *Operations) UndoEmailChange(ctx context.Context, body MailedTokenRequest) error {
+	request := o.api.AuthAPI.UndoEmailChange(o.public(ctx)).MailedTokenRequest(body)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// DescribeMailedToken is `describe_mailed_token`, POST /v1/auth/mailed-token: Ask what a mailed token is for
+func (o *Operations) DescribeMailedToken(ctx context.Context, body MailedTokenRequest) (*MailedToken, error) {
+	request := o.api.AuthAPI.DescribeMailedToken(o.public(ctx)).MailedTokenRequest(body)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// ListEventsParams are the optional parameters of ListEvents; what is zero is not sent.
-type ListEventsParams struct {
+// GetMe is `get_me`, GET /v1/users/me: Get your account
+func (o *Operations) GetMe(ctx context.Context) (*User, error) {
+	request := o.api.UsersAPI.GetMe(ctx)
+	answer, response, err := request.Execute()
+	return answer, o.failure(response, err)
+}
+
+// UpdateMe is `update_me`, PATCH /v1/users/me: Change your profile
+func (o *Operations) UpdateMe(ctx context.Context, body ProfileChange) (*User, error) {
+	request := o.api.UsersAPI.UpdateMe(ctx).ProfileChange(body)
+	answer, response, err := request.Execute()
+	return answer, o.failure(response, err)
+}
+
+// DeleteMe is `delete_me`, DELETE /v1/users/me: Delete your account
+func (o *Operations) DeleteMe(ctx context.Context) error {
+	request := o.api.UsersAPI.DeleteMe(ctx)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// ChangeEmail is `change_email`, PUT /v1/users/me/email: Change your e-mail address
+func (o *Operations) ChangeEmail(ctx context.Context, body EmailRequest) error {
+	request := o.api.UsersAPI.ChangeEmail(ctx).EmailRequest(body)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// SendVerification is `send_verification`, POST /v1/users/me/email/verification: Mail a new token that verifies your address
+func (o *Operations) SendVerification(ctx context.Context) error {
+	request := o.api.UsersAPI.SendVerification(ctx)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// WithdrawEmailChange is `withdraw_email_change`, DELETE /v1/users/me/email/pending: Withdraw a change of your e-mail address
+func (o *Operations) WithdrawEmailChange(ctx context.Context) error {
+	request := o.api.UsersAPI.WithdrawEmailChange(ctx)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// ChangePassword is `change_password`, PUT /v1/users/me/password: Change your password
+func (o *Operations) ChangePassword(ctx context.Context, body PasswordChange) (*TokenPair, error) {
+	request := o.api.UsersAPI.ChangePassword(ctx).PasswordChange(body)
+	answer, response, err := request.Execute()
+	return answer, o.failure(response, err)
+}
+
+// ListMyEventsParams are the optional parameters of ListMyEvents; what is zero is not sent.
+type ListMyEventsParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
-	// Only events of this account.
-	UserId string
-	// What happened.
-	Type string
-	// Only from this moment on.
-	Since time.Time
-	// Only before this moment.
-	Until time.Time
 }
 
-// ListEvents is `list_events`, GET /v1/admin/events: List what happened to accounts
-func (o *Operations) ListEvents(ctx context.Context, params *ListEventsParams) (*EventPage, error) {
-	request := o.api.AdminAPI.ListEvents(ctx)
+// ListMyEvents is `list_my_events`, GET /v1/users/me/events: List what happened to your account
+func (o *Operations) ListMyEvents(ctx context.Context, params *ListMyEventsParams) (*EventPage, error) {
+	request := o.api.UsersAPI.ListMyEvents(ctx)
 	if params != nil {
 		if given(params.Limit) {
 			request = request.Limit(params.Limit)
@@ -96,34 +172,59 @@ func (o *Operations) ListEvents(ctx context.Context, params *ListEventsParams) (
 		if given(params.Cursor) {
 			request = request.Cursor(params.Cursor)
 		}
-		if given(params.UserId) {
-			request = request.UserId(params.UserId)
+	}
+	answer, response, err := request.Execute()
+	return answer, o.failure(response, err)
+}
+
+// ListSessionsParams are the optional parameters of ListSessions; what is zero is not sent.
+type ListSessionsParams struct {
+	// How many items to return at most.
+	Limit int32
+	// The `next_cursor` of the previous page.
+	Cursor string
+}
+
+// ListSessions is `list_sessions`, GET /v1/users/me/sessions: List your sessions
+func (o *Operations) ListSessions(ctx context.Context, params *ListSessionsParams) (*SessionPage, error) {
+	request := o.api.SessionsAPI.ListSessions(ctx)
+	if params != nil {
+		if given(params.Limit) {
+			request = request.Limit(params.Limit)
 		}
-		if given(params.Type) {
-			request = request.Type_(params.Type)
-		}
-		if given(params.Since) {
-			request = request.Since(params.Since)
-		}
-		if given(params.Until) {
-			request = request.Until(params.Until)
+		if given(params.Cursor) {
+			request = request.Cursor(params.Cursor)
 		}
 	}
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
+// RevokeOtherSessions is `revoke_other_sessions`, DELETE /v1/users/me/sessions: End every other session
+func (o *Operations) RevokeOtherSessions(ctx context.Context) error {
+	request := o.api.SessionsAPI.RevokeOtherSessions(ctx)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
+// RevokeSession is `revoke_session`, DELETE /v1/users/me/sessions/{session_id}: End one of your sessions
+func (o *Operations) RevokeSession(ctx context.Context, sessionId string) error {
+	request := o.api.SessionsAPI.RevokeSession(ctx, sessionId)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
 // ListUsersParams are the optional parameters of ListUsers; what is zero is not sent.
 type ListUsersParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
 	// The beginning of the username or of the e-mail address.
 	Q string
-	// Only people who hold this role.
+	// Only users who hold this role.
 	Role string
-	// Only people with this status.
+	// Only users with this status.
 	Status string
 }
 
@@ -165,27 +266,9 @@ func (o *Operations) GetUser(ctx context.Context, userId string) (*AdminUser, er
 	return answer, o.failure(response, err)
 }
 
-// DeleteUserParams are the optional parameters of DeleteUser; what is zero is not sent.
-type DeleteUserParams struct {
-	// The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
-	IfMatch string
-}
-
-// DeleteUser is `delete_user`, DELETE /v1/admin/users/{user_id}: Delete a user
-func (o *Operations) DeleteUser(ctx context.Context, userId string, params *DeleteUserParams) error {
-	request := o.api.AdminAPI.DeleteUser(ctx, userId)
-	if params != nil {
-		if given(params.IfMatch) {
-			request = request.IfMatch(params.IfMatch)
-		}
-	}
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
 // UpdateUserParams are the optional parameters of UpdateUser; what is zero is not sent.
 type UpdateUserParams struct {
-	// The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
+	// The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
 	IfMatch string
 }
 
@@ -201,9 +284,20 @@ func (o *Operations) UpdateUser(ctx context.Context, userId string, body UserCha
 	return answer, o.failure(response, err)
 }
 
-// RevokeUser is `revoke_user`, POST /v1/admin/users/{user_id}/revoke: Revoke all tokens of a user
-func (o *Operations) RevokeUser(ctx context.Context, userId string) error {
-	request := o.api.AdminAPI.RevokeUser(ctx, userId)
+// DeleteUserParams are the optional parameters of DeleteUser; what is zero is not sent.
+type DeleteUserParams struct {
+	// The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
+	IfMatch string
+}
+
+// DeleteUser is `delete_user`, DELETE /v1/admin/users/{user_id}: Delete a user
+func (o *Operations) DeleteUser(ctx context.Context, userId string, params *DeleteUserParams) error {
+	request := o.api.AdminAPI.DeleteUser(ctx, userId)
+	if params != nil {
+		if given(params.IfMatch) {
+			request = request.IfMatch(params.IfMatch)
+		}
+	}
 	response, err := request.Execute()
 	return o.failure(response, err)
 }
@@ -215,11 +309,18 @@ func (o *Operations) SetUserRoles(ctx context.Context, userId string, body Roles
 	return answer, o.failure(response, err)
 }
 
+// RevokeUser is `revoke_user`, POST /v1/admin/users/{user_id}/revoke: Revoke all tokens of a user
+func (o *Operations) RevokeUser(ctx context.Context, userId string) error {
+	request := o.api.AdminAPI.RevokeUser(ctx, userId)
+	response, err := request.Execute()
+	return o.failure(response, err)
+}
+
 // ListUserSessionsParams are the optional parameters of ListUserSessions; what is zero is not sent.
 type ListUserSessionsParams struct {
 	// How many items to return at most.
 	Limit int32
-	// `next_cursor` of the page before.
+	// The `next_cursor` of the previous page.
 	Cursor string
 }
 
@@ -238,79 +339,52 @@ func (o *Operations) ListUserSessions(ctx context.Context, userId string, params
 	return answer, o.failure(response, err)
 }
 
-// UndoEmailChange is `undo_email_change`, POST /v1/auth/email/undo: Undo a change of the e-mail address
-func (o *Operations) UndoEmailChange(ctx context.Context, body MailedTokenRequest) error {
-	request := o.api.AuthAPI.UndoEmailChange(o.public(ctx)).MailedTokenRequest(body)
-	response, err := request.Execute()
-	return o.failure(response, err)
+// ListEventsParams are the optional parameters of ListEvents; what is zero is not sent.
+type ListEventsParams struct {
+	// How many items to return at most.
+	Limit int32
+	// The `next_cursor` of the previous page.
+	Cursor string
+	// Only events of this user.
+	UserId string
+	// What happened.
+	Type string
+	// Only events at this time or later.
+	Since time.Time
+	// Only events before this time.
+	Until time.Time
 }
 
-// VerifyEmail is `verify_email`, POST /v1/auth/email/verify: Verify an e-mail address
-func (o *Operations) VerifyEmail(ctx context.Context, body EmailVerification) error {
-	request := o.api.AuthAPI.VerifyEmail(ctx).EmailVerification(body)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// Login is `login`, POST /v1/auth/login: Sign in
-func (o *Operations) Login(ctx context.Context, body LoginRequest) (*TokenPair, error) {
-	request := o.api.AuthAPI.Login(o.public(ctx)).LoginRequest(body)
+// ListEvents is `list_events`, GET /v1/admin/events: List what happened to accounts
+func (o *Operations) ListEvents(ctx context.Context, params *ListEventsParams) (*EventPage, error) {
+	request := o.api.AdminAPI.ListEvents(ctx)
+	if params != nil {
+		if given(params.Limit) {
+			request = request.Limit(params.Limit)
+		}
+		if given(params.Cursor) {
+			request = request.Cursor(params.Cursor)
+		}
+		if given(params.UserId) {
+			request = request.UserId(params.UserId)
+		}
+		if given(params.Type) {
+			request = request.Type_(params.Type)
+		}
+		if given(params.Since) {
+			request = request.Since(params.Since)
+		}
+		if given(params.Until) {
+			request = request.Until(params.Until)
+		}
+	}
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// Logout is `logout`, DELETE /v1/auth/logout: Sign out
-func (o *Operations) Logout(ctx context.Context) error {
-	request := o.api.AuthAPI.Logout(ctx)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// DescribeMailedToken is `describe_mailed_token`, POST /v1/auth/mailed-token: Ask what a mailed token is for
-func (o *Operations) DescribeMailedToken(ctx context.Context, body MailedTokenRequest) (*MailedToken, error) {
-	request := o.api.AuthAPI.DescribeMailedToken(o.public(ctx)).MailedTokenRequest(body)
-	answer, response, err := request.Execute()
-	return answer, o.failure(response, err)
-}
-
-// ForgotPassword is `forgot_password`, POST /v1/auth/password/forgot: Ask for a mail that resets the password
-func (o *Operations) ForgotPassword(ctx context.Context, body EmailRequest) error {
-	request := o.api.AuthAPI.ForgotPassword(o.public(ctx)).EmailRequest(body)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// ResetPassword is `reset_password`, POST /v1/auth/password/reset: Reset a forgotten password
-func (o *Operations) ResetPassword(ctx context.Context, body PasswordReset) error {
-	request := o.api.AuthAPI.ResetPassword(o.public(ctx)).PasswordReset(body)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// Reauthenticate is `reauthenticate`, POST /v1/auth/reauthenticate: Give the password again
-func (o *Operations) Reauthenticate(ctx context.Context, body ReauthenticateRequest) (*TokenPair, error) {
-	request := o.api.AuthAPI.Reauthenticate(ctx).ReauthenticateRequest(body)
-	answer, response, err := request.Execute()
-	return answer, o.failure(response, err)
-}
-
-// Refresh is `refresh`, POST /v1/auth/refresh: Exchange a refresh token for a new pair
-func (o *Operations) Refresh(ctx context.Context) (*TokenPair, error) {
-	request := o.api.AuthAPI.Refresh(ctx)
-	answer, response, err := request.Execute()
-	return answer, o.failure(response, err)
-}
-
-// Register is `register`, POST /v1/auth/register: Register
-func (o *Operations) Register(ctx context.Context, body RegisterRequest) (*User, error) {
-	request := o.api.AuthAPI.Register(o.public(ctx)).RegisterRequest(body)
-	answer, response, err := request.Execute()
-	return answer, o.failure(response, err)
-}
-
-// GetSession is `get_session`, GET /v1/auth/session: Ask who is calling
-func (o *Operations) GetSession(ctx context.Context) (*WhoAmI, error) {
-	request := o.api.AuthAPI.GetSession(ctx)
+// GetMetadata is `get_metadata`, GET /.well-known/oauth-authorization-server: Get the server metadata
+func (o *Operations) GetMetadata(ctx context.Context) (*Metadata, error) {
+	request := o.api.DiscoveryAPI.GetMetadata(o.public(ctx))
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
@@ -322,111 +396,37 @@ func (o *Operations) GetConfig(ctx context.Context) (*Config, error) {
 	return answer, o.failure(response, err)
 }
 
-// GetMe is `get_me`, GET /v1/users/me: Get your account
-func (o *Operations) GetMe(ctx context.Context) (*User, error) {
-	request := o.api.UsersAPI.GetMe(ctx)
+// ListProblems is `list_problems`, GET /problems: List every kind of problem
+func (o *Operations) ListProblems(ctx context.Context) (*ProblemTypes, error) {
+	request := o.api.DiscoveryAPI.ListProblems(o.public(ctx))
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// DeleteMe is `delete_me`, DELETE /v1/users/me: Delete your account
-func (o *Operations) DeleteMe(ctx context.Context) error {
-	request := o.api.UsersAPI.DeleteMe(ctx)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// UpdateMe is `update_me`, PATCH /v1/users/me: Change your profile
-func (o *Operations) UpdateMe(ctx context.Context, body ProfileChange) (*User, error) {
-	request := o.api.UsersAPI.UpdateMe(ctx).ProfileChange(body)
+// GetProblem is `get_problem`, GET /problems/{slug}: Explain one kind of problem
+func (o *Operations) GetProblem(ctx context.Context, slug string) (*ProblemType, error) {
+	request := o.api.DiscoveryAPI.GetProblem(o.public(ctx), slug)
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// ChangeEmail is `change_email`, PUT /v1/users/me/email: Change your e-mail address
-func (o *Operations) ChangeEmail(ctx context.Context, body EmailRequest) error {
-	request := o.api.UsersAPI.ChangeEmail(ctx).EmailRequest(body)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// WithdrawEmailChange is `withdraw_email_change`, DELETE /v1/users/me/email/pending: Withdraw a change of your e-mail address
-func (o *Operations) WithdrawEmailChange(ctx context.Context) error {
-	request := o.api.UsersAPI.WithdrawEmailChange(ctx)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// SendVerification is `send_verification`, POST /v1/users/me/email/verification: Mail a new token that verifies your address
-func (o *Operations) SendVerification(ctx context.Context) error {
-	request := o.api.UsersAPI.SendVerification(ctx)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// ListMyEventsParams are the optional parameters of ListMyEvents; what is zero is not sent.
-type ListMyEventsParams struct {
-	// How many items to return at most.
-	Limit int32
-	// `next_cursor` of the page before.
-	Cursor string
-}
-
-// ListMyEvents is `list_my_events`, GET /v1/users/me/events: List what happened to your account
-func (o *Operations) ListMyEvents(ctx context.Context, params *ListMyEventsParams) (*EventPage, error) {
-	request := o.api.UsersAPI.ListMyEvents(ctx)
-	if params != nil {
-		if given(params.Limit) {
-			request = request.Limit(params.Limit)
-		}
-		if given(params.Cursor) {
-			request = request.Cursor(params.Cursor)
-		}
-	}
+// GetJwks is `get_jwks`, GET /.well-known/jwks.json: Get the keys that verify access tokens
+func (o *Operations) GetJwks(ctx context.Context) (*Jwks, error) {
+	request := o.api.KeysAPI.GetJwks(o.public(ctx))
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// ChangePassword is `change_password`, PUT /v1/users/me/password: Change your password
-func (o *Operations) ChangePassword(ctx context.Context, body PasswordChange) (*TokenPair, error) {
-	request := o.api.UsersAPI.ChangePassword(ctx).PasswordChange(body)
+// Live is `live`, GET /health/live: Ask whether the process is alive
+func (o *Operations) Live(ctx context.Context) (*Alive, error) {
+	request := o.api.HealthAPI.Live(o.public(ctx))
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
 }
 
-// ListSessionsParams are the optional parameters of ListSessions; what is zero is not sent.
-type ListSessionsParams struct {
-	// How many items to return at most.
-	Limit int32
-	// `next_cursor` of the page before.
-	Cursor string
-}
-
-// ListSessions is `list_sessions`, GET /v1/users/me/sessions: List your sessions
-func (o *Operations) ListSessions(ctx context.Context, params *ListSessionsParams) (*SessionPage, error) {
-	request := o.api.SessionsAPI.ListSessions(ctx)
-	if params != nil {
-		if given(params.Limit) {
-			request = request.Limit(params.Limit)
-		}
-		if given(params.Cursor) {
-			request = request.Cursor(params.Cursor)
-		}
-	}
+// Ready is `ready`, GET /health/ready: Ask whether the service is ready
+func (o *Operations) Ready(ctx context.Context) (*Ready, error) {
+	request := o.api.HealthAPI.Ready(o.public(ctx))
 	answer, response, err := request.Execute()
 	return answer, o.failure(response, err)
-}
-
-// RevokeOtherSessions is `revoke_other_sessions`, DELETE /v1/users/me/sessions: End every other session
-func (o *Operations) RevokeOtherSessions(ctx context.Context) error {
-	request := o.api.SessionsAPI.RevokeOtherSessions(ctx)
-	response, err := request.Execute()
-	return o.failure(response, err)
-}
-
-// RevokeSession is `revoke_session`, DELETE /v1/users/me/sessions/{session_id}: End one of your sessions
-func (o *Operations) RevokeSession(ctx context.Context, sessionId string) error {
-	request := o.api.SessionsAPI.RevokeSession(ctx, sessionId)
-	response, err := request.Execute()
-	return o.failure(response, err)
 }

@@ -3,6 +3,7 @@
 The logic is written once, as generators that ask for steps; one driver carries them out with threads, another with asyncio.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Generator
@@ -24,9 +25,9 @@ REFRESHABLE = {slugs.TOKEN_EXPIRED, slugs.INVALID_TOKEN, slugs.TOKEN_REVOKED, sl
 # What a refresh is answered when the session is over.
 OVER = REFRESHABLE | {slugs.REFRESH_TOKEN_REUSED, slugs.SESSION_ENDED, slugs.ACCOUNT_SUSPENDED}
 REPEATS = 2
-# A spent refresh token gets the same answer again for 10 seconds. So the first try must end early enough for a second, and none
-# may start later: the server would take it for theft.
-FIRST_TRY_SECONDS, LAST_TRY_SECONDS = 5.0, 8.0
+# A used refresh token gets the same answer again for 10 seconds; later it looks stolen. So the last try must start within them:
+# all others end after 3 seconds. The last one may take as long as any request.
+REFRESH_TRIES, REFRESH_TRY_SECONDS = 3, 3.0
 
 
 @dataclass(frozen=True)
@@ -165,23 +166,20 @@ class Session:
 
     def _exchange(self, held: Tokens) -> Steps:
         """Send the refresh token, and the same one again where the answer is lost or is of somebody who does not know it."""
-        started, attempts = time.monotonic(), 0
-        while True:
-            seconds = self._timeout if attempts else min(self._timeout, FIRST_TRY_SECONDS)
-            extensions = {"timeout": httpx.Timeout(seconds).as_dict()}
-            request = httpx.Request("POST", self._base_url + REFRESH, headers={"Accept": "*/*"}, extensions=extensions)
-            # A wait after a lost answer could outlast the grace window.
-            longest_wait = 0.0 if attempts else self._longest_wait
-            attempts += 1
-            try:
-                answer = yield from self._send(self._with(request, held), longest_wait)
-            except httpx.TransportError:
-                if attempts > REPEATS or time.monotonic() - started > LAST_TRY_SECONDS:
-                    raise
-                continue
-            lost = answer.status_code >= 500 and retry_after(answer) is None
-            if not lost or attempts > REPEATS or time.monotonic() - started > LAST_TRY_SECONDS:
-                return answer
+        longest_wait = self._longest_wait
+        for _ in range(REFRESH_TRIES - 1):
+            with contextlib.suppress(httpx.TransportError):
+                answer = yield from self._present(held, min(self._timeout, REFRESH_TRY_SECONDS), longest_wait)
+                if answer.status_code < 500 or retry_after(answer) is not None:
+                    return answer
+            longest_wait = 0.0  # a wait after a lost answer could outlast the 10 seconds
+        return (yield from self._present(held, self._timeout, longest_wait))
+
+    def _present(self, held: Tokens, timeout: float, longest_wait: float) -> Steps:
+        """Send the refresh token once, apart from waits that the server asks for."""
+        extensions = {"timeout": httpx.Timeout(timeout).as_dict()}
+        request = httpx.Request("POST", self._base_url + REFRESH, headers={"Accept": "*/*"}, extensions=extensions)
+        return (yield from self._send(self._with(request, held), longest_wait))
 
     def _refresh_asked_for(self, request: httpx.Request) -> Steps:
         held = self._storage.load()

@@ -52,10 +52,10 @@ const OVER = new Set<string>([
 ] satisfies Slug[]);
 
 const REPEATS = 2;
-// A spent refresh token answers the same pair for 10 seconds. The first attempt ends early enough for a second one, and none
-// starts later than that: the server would take it for theft.
-const FIRST_ATTEMPT_MS = 5_000;
-const LAST_ATTEMPT_MS = 8_000;
+// A used refresh token gets the same answer again for 10 seconds; later it looks stolen. So the last try must start within them:
+// all others end after 3 seconds. The last one may take as long as any request.
+const REFRESH_TRIES = 3;
+const REFRESH_TRY_MS = 3_000;
 
 type Request = RequestOptions & { method: string; url: string };
 type Answer = { data?: unknown; error?: unknown; response?: Response };
@@ -161,13 +161,14 @@ export class Session {
 
   /** Exchange the refresh token, again with the same one where the answer is lost. */
   async #exchange(held: Tokens): Promise<Answer> {
-    const started = Date.now();
     const request: Request = { method: 'POST', url: REFRESH };
-    for (let attempt = 0; ; attempt += 1) {
-      const timeout = attempt === 0 ? Math.min(FIRST_ATTEMPT_MS, this.#timeout) : this.#timeout;
-      const answer = await this.#send(request, held, timeout);
-      if (!isLost(answer) || attempt === REPEATS || Date.now() - started > LAST_ATTEMPT_MS) return answer;
+    let longestWait = this.#longestWait;
+    for (let attempt = 1; attempt < REFRESH_TRIES; attempt += 1) {
+      const answer = await this.#send(request, held, Math.min(REFRESH_TRY_MS, this.#timeout), longestWait);
+      if (!isLost(answer)) return answer;
+      longestWait = 0; // a wait after a lost answer could outlast the 10 seconds
     }
+    return this.#send(request, held, this.#timeout, longestWait);
   }
 
   async #login(request: Request): Promise<TokenPair> {
@@ -224,7 +225,7 @@ export class Session {
   }
 
   /** Send, and send again after the wait that the server asks for: it did nothing yet (429, 503). */
-  async #send(request: Request, tokens?: Tokens, timeout = this.#timeout): Promise<Answer> {
+  async #send(request: Request, tokens?: Tokens, timeout = this.#timeout, longestWait = this.#longestWait): Promise<Answer> {
     for (let attempt = 0; ; attempt += 1) {
       const limit = AbortSignal.timeout(timeout);
       const answer = (await this.#inner.request({
@@ -236,7 +237,7 @@ export class Session {
         throwOnError: false,
       } as Parameters<Client['request']>[0])) as Answer;
       const wait = waitOf(answer);
-      if (wait === undefined || wait > this.#longestWait || attempt === REPEATS) return answer;
+      if (wait === undefined || wait > longestWait || attempt === REPEATS) return answer;
       await new Promise((resolve) => setTimeout(resolve, wait * 1000));
     }
   }

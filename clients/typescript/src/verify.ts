@@ -66,7 +66,9 @@ const KEYS_LIVE_MS = 300_000;
 const KEYS_TRUSTED_MS = 3_600_000;
 // Keys are read on an unknown `kid` too, but not more often than this, or a forger could make every request a call.
 const MIN_INTERVAL_MS = 10_000;
-const FETCH_TIMEOUT_MS = 10_000;
+// As long as there is no key to trust, nobody can be let in, so it is tried more often.
+const RETRY_MS = 1_000;
+const FETCH_TIMEOUT_MS = 5_000;
 const REVOKED = 'keycard:revoked:';
 
 /** Verifies access tokens of one issuer. */
@@ -80,6 +82,7 @@ export class Verifier {
   #fetchedAt = -Infinity;
   #askedAt = -Infinity;
   #fetching: Promise<void> | undefined;
+  #failure: unknown;
 
   constructor({ issuer, audience = issuer, jwksUrl, revocations, fetch = globalThis.fetch }: VerifierOptions) {
     this.#issuer = issuer;
@@ -133,8 +136,9 @@ export class Verifier {
   async #key(kid: unknown): Promise<Key> {
     if (typeof kid !== 'string') throw invalid('names no key');
     const stale = !this.#keys.has(kid) || this.#age() > KEYS_LIVE_MS;
-    const mayAsk = this.#fetching || this.#age() > KEYS_TRUSTED_MS || Date.now() - this.#askedAt > MIN_INTERVAL_MS;
-    if (stale && mayAsk) await this.#refetch();
+    const interval = this.#trusted() ? MIN_INTERVAL_MS : RETRY_MS;
+    if (stale && (this.#fetching || Date.now() - this.#askedAt > interval)) await this.#refetch();
+    if (!this.#trusted()) throw this.#failure;
     const found = this.#keys.get(kid);
     if (!found) throw invalid('signed with an unknown key');
     return found;
@@ -145,18 +149,24 @@ export class Verifier {
     return Date.now() - this.#fetchedAt;
   }
 
+  #trusted(): boolean {
+    return this.#age() <= KEYS_TRUSTED_MS;
+  }
+
   /** Read the keys, once for all who wait. Where that fails, those that are known stay good, unless they are too old. */
   async #refetch(): Promise<void> {
-    this.#fetching ??= this.#read().finally(() => {
-      this.#fetching = undefined;
-    });
-    await this.#fetching.catch((error: unknown) => {
-      if (this.#age() > KEYS_TRUSTED_MS) throw error;
-    });
+    this.#fetching ??= this.#read()
+      .catch((error: unknown) => {
+        this.#failure = error;
+      })
+      .finally(() => {
+        this.#askedAt = Date.now();
+        this.#fetching = undefined;
+      });
+    await this.#fetching;
   }
 
   async #read(): Promise<void> {
-    this.#askedAt = Date.now();
     const answer = await this.#fetch(this.#jwksUrl, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
     if (!answer.ok) throw new Error(`${this.#jwksUrl} answered ${answer.status}`);
     const { keys } = (await answer.json()) as { keys: Jwk[] };

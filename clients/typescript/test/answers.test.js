@@ -138,6 +138,23 @@ test('a request that takes too long ends; of a refresh that is a lost answer', a
   await assert.rejects(keycard.live(), { name: 'TimeoutError' });
 });
 
+test('a lost refresh is tried again soon enough: two tries of 3 seconds, and the last as long as any request', async (context) => {
+  const limits = context.mock.method(AbortSignal, 'timeout');
+  const lost = () => new Response('', { status: 502 });
+  const { keycard, network } = scripted([lost(), lost(), lost()], { expired: true });
+  await assert.rejects(keycard.getMe(), Problem);
+  assert.equal(network.count(REFRESH), 3);
+  assert.deepEqual(limits.mock.calls.map((call) => call.arguments[0]), [3_000, 3_000, 30_000]);
+});
+
+test('after a lost answer a refresh does not wait: that could outlast the grace window', async () => {
+  const busy = problem(503, 'service-unavailable', { 'Retry-After': '1' });
+  const { keycard, network, storage } = scripted([new Response('', { status: 502 }), busy], { expired: true });
+  await assert.rejects(keycard.getMe(), (error) => isProblem(error, slugs.serviceUnavailable));
+  assert.equal(network.count(REFRESH), 2);
+  assert.ok(storage.load());
+});
+
 test('a signal of the caller ends the call, and not the refresh that others wait for', async () => {
   const { keycard, storage } = scripted([json({ ...PAIR, access_token: 'access-2' }), silence], { expired: true });
   await assert.rejects(keycard.getMe({ signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });

@@ -114,6 +114,13 @@ test('keys are asked for once, again for an unknown kid, and not more often than
   assert.equal(asked.times, 3);
 });
 
+test('an issuer has 5 seconds to answer', async (context) => {
+  const limits = context.mock.method(AbortSignal, 'timeout');
+  const one = await newKey('one');
+  await published([one]).verifier.verify(await one.sign());
+  assert.deepEqual(limits.mock.calls.map((call) => call.arguments[0]), [5_000]);
+});
+
 test('an issuer that is away refuses nobody who holds a token of a known key', async (context) => {
   context.mock.timers.enable({ apis: ['Date'], now: Date.now() });
   const one = await newKey('one');
@@ -125,6 +132,8 @@ test('an issuer that is away refuses nobody who holds a token of a known key', a
   const verifier = new Verifier({ issuer: ISSUER, fetch });
   await assert.rejects(verifier.verify(await one.sign()), TypeError);
   away = false;
+  await assert.rejects(verifier.verify(await one.sign()), TypeError, 'asked again within a second');
+  context.mock.timers.tick(1_001);
   await verifier.verify(await one.sign());
   away = true;
   context.mock.timers.tick(300_001);
@@ -147,6 +156,7 @@ test('keys that could not be read anew for an hour are not trusted', async (cont
   context.mock.timers.tick(1);
   await assert.rejects(verifier.verify(await one.sign()), TypeError);
   away = false;
+  context.mock.timers.tick(1_001);
   await verifier.verify(await one.sign());
 });
 

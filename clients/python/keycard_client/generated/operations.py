@@ -54,49 +54,304 @@ class Operations:
     _public: Client
     _signed: AuthenticatedClient
 
-    def get_jwks(self) -> models.Jwks:
-        """Get the keys that verify access tokens
+    def register(
+        self, *, username: str, password: str, email: str | Unset = UNSET, display_name: str | Unset = UNSET
+    ) -> models.User:
+        """Register
 
-        Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
-        signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
-        never refuses a good token.
+        Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal whether another
+        account uses the e-mail address.
         """
-        return given(get_jwks.sync_detailed(client=self._public))
+        return given(
+            register.sync_detailed(
+                client=self._public,
+                body=models.RegisterRequest(username=username, password=password, email=email, display_name=display_name),
+            )
+        )
 
-    def get_metadata(self) -> models.Metadata:
-        """Get the server metadata
+    def login(
+        self, *, username: str, password: str, delivery: Literal["body", "hybrid", "cookie"] | Unset = UNSET
+    ) -> models.TokenPair:
+        """Sign in
 
-        Lets a library find the signing keys from the issuer alone.
+        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the same answer.
+        Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+        If the request carries the cookie of another session, that session ends.
         """
-        return given(get_metadata.sync_detailed(client=self._public))
+        return given(
+            login.sync_detailed(
+                client=self._public, body=models.LoginRequest(username=username, password=password, delivery=delivery)
+            )
+        )
 
-    def live(self) -> models.Alive:
-        """Ask whether the process is alive
+    def refresh(self) -> models.TokenPair:
+        """Exchange a refresh token for a new pair
 
-        Touches nothing but the process itself.
+        A refresh token works once. If you send it again within the grace window (10 seconds by default), you get the same new
+        pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the new one was used, it
+        counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie is
+        accepted only from the cookie.
         """
-        return given(live.sync_detailed(client=self._public))
+        return given(refresh.sync_detailed(client=self._signed))
 
-    def ready(self) -> models.Ready:
-        """Ask whether the service is ready
+    def logout(self) -> None:
+        """Sign out
 
-        Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
+        Ends the session of the access or refresh token that you send. All its tokens stop working at once. Signing out twice is
+        no error. Cookies are cleared.
         """
-        return given(ready.sync_detailed(client=self._public))
+        logout.sync_detailed(client=self._signed)
 
-    def list_problems(self) -> models.ProblemTypes:
-        """List every kind of problem
+    def get_session(self) -> models.WhoAmI:
+        """Ask who is calling
 
-        The registry behind the `type` of every error. A browser gets a page.
+        Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
         """
-        return given(list_problems.sync_detailed(client=self._public))
+        return given(get_session.sync_detailed(client=self._signed))
 
-    def get_problem(self, slug: str) -> models.ProblemType:
-        """Explain one kind of problem
+    def reauthenticate(self, *, password: str) -> models.TokenPair:
+        """Give the password again
 
-        What happened and what to do about it. A browser gets a page.
+        Renews the session. The new access token counts as fresh, which sensitive operations require. Every token that the session
+        had before stops working, so store both tokens of the answer.
         """
-        return given(get_problem.sync_detailed(slug, client=self._public))
+        return given(reauthenticate.sync_detailed(client=self._signed, body=models.ReauthenticateRequest(password=password)))
+
+    def verify_email(self, *, token: str, password: str | Unset = UNSET) -> None:
+        """Verify an e-mail address
+
+        Takes the token that was mailed to the address; it works once. Afterwards the account can sign in with the address and
+        reset its password through it. A change of address also needs an access token of the session that asked for it, or the
+        password.
+        """
+        verify_email.sync_detailed(client=self._signed, body=models.EmailVerification(token=token, password=password))
+
+    def forgot_password(self, *, email: str) -> None:
+        """Ask for a mail that resets the password
+
+        The answer and the work are the same whether an account has verified the address or not.
+        """
+        forgot_password.sync_detailed(client=self._public, body=models.EmailRequest(email=email))
+
+    def reset_password(self, *, token: str, new_password: str) -> None:
+        """Reset a forgotten password
+
+        Takes the token that was mailed to the verified address; it works once. Every session ends, and mailed tokens and a
+        pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
+        """
+        reset_password.sync_detailed(client=self._public, body=models.PasswordReset(token=token, new_password=new_password))
+
+    def undo_email_change(self, *, token: str) -> None:
+        """Undo a change of the e-mail address
+
+        Takes the token that was mailed to the old address, for 7 days, without signing in. Every session ends. The password stays
+        the same: reset it afterwards if somebody else knows it.
+        """
+        undo_email_change.sync_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
+
+    def describe_mailed_token(self, *, token: str) -> models.MailedToken:
+        """Ask what a mailed token is for
+
+        For the page behind a mailed link, which shows the account before the person confirms. The token stays usable.
+        """
+        return given(describe_mailed_token.sync_detailed(client=self._public, body=models.MailedTokenRequest(token=token)))
+
+    def get_me(self) -> models.User:
+        """Get your account
+
+        Your current username, roles and profile.
+        """
+        return given(get_me.sync_detailed(client=self._signed))
+
+    def update_me(self, *, display_name: str | None | Unset = UNSET) -> models.User:
+        """Change your profile
+
+        Members that you leave out do not change; `null` clears a member.
+        """
+        return given(update_me.sync_detailed(client=self._signed, body=models.ProfileChange(display_name=display_name)))
+
+    def delete_me(self) -> None:
+        """Delete your account
+
+        Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps the events with the
+        user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can register your username
+        again. A mail confirms the deletion.
+        """
+        delete_me.sync_detailed(client=self._signed)
+
+    def change_email(self, *, email: str) -> None:
+        """Change your e-mail address
+
+        Takes effect when the new address is verified: with the token that is mailed to it, and by this session or with the
+        password. Until then `pending_email` is the new address. The old address gets a mail at once, with a link that undoes the
+        change for 7 days.
+        """
+        change_email.sync_detailed(client=self._signed, body=models.EmailRequest(email=email))
+
+    def send_verification(self) -> None:
+        """Mail a new token that verifies your address
+
+        Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
+        """
+        send_verification.sync_detailed(client=self._signed)
+
+    def withdraw_email_change(self) -> None:
+        """Withdraw a change of your e-mail address
+
+        Forgets the pending address. It is no error if there is none.
+        """
+        withdraw_email_change.sync_detailed(client=self._signed)
+
+    def change_password(self, *, current_password: str, new_password: str) -> models.TokenPair:
+        """Change your password
+
+        Renews this session: store both tokens of the answer, because the tokens from before stop working. Every other session
+        ends, and mailed tokens and a pending address are withdrawn.
+        """
+        return given(
+            change_password.sync_detailed(
+                client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
+            )
+        )
+
+    def list_my_events(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.EventPage:
+        """List what happened to your account
+
+        Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are known.
+        """
+        return given(list_my_events.sync_detailed(client=self._signed, limit=limit, cursor=cursor))
+
+    def list_sessions(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
+        """List your sessions
+
+        One for each sign-in that has not ended, newest first. `current` marks the session of this request.
+        """
+        return given(list_sessions.sync_detailed(client=self._signed, limit=limit, cursor=cursor))
+
+    def revoke_other_sessions(self) -> None:
+        """End every other session
+
+        Only the session of this request stays open.
+        """
+        revoke_other_sessions.sync_detailed(client=self._signed)
+
+    def revoke_session(self, session_id: UUID) -> None:
+        """End one of your sessions
+
+        Its tokens stop working at once. The session of another person gets the same answer as one that does not exist.
+        """
+        revoke_session.sync_detailed(session_id, client=self._signed)
+
+    def list_users(
+        self,
+        *,
+        limit: int | Unset = UNSET,
+        cursor: str | Unset = UNSET,
+        q: str | Unset = UNSET,
+        role: str | Unset = UNSET,
+        status: Literal["active", "suspended"] | Unset = UNSET,
+    ) -> models.UserPage:
+        """List users
+
+        Newest first. Filters are combined: a user must match all of them.
+        """
+        return given(list_users.sync_detailed(client=self._signed, limit=limit, cursor=cursor, q=q, role=role, status=status))
+
+    def create_user(
+        self,
+        *,
+        username: str,
+        password: str | Unset = UNSET,
+        password_hash: str | Unset = UNSET,
+        email: str | Unset = UNSET,
+        email_verified: bool | Unset = UNSET,
+        display_name: str | Unset = UNSET,
+        roles: list[str] | Unset = UNSET,
+    ) -> models.AdminUser:
+        """Create a user
+
+        With a password, with a password hash from another application, or with neither: then the user sets a password with
+        *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
+        """
+        return given(
+            create_user.sync_detailed(
+                client=self._signed,
+                body=models.NewUser(
+                    username=username,
+                    password=password,
+                    password_hash=password_hash,
+                    email=email,
+                    email_verified=email_verified,
+                    display_name=display_name,
+                    roles=roles,
+                ),
+            )
+        )
+
+    def get_user(self, user_id: UUID) -> models.AdminUser:
+        """Get a user
+
+        The `ETag` is the version of the user; send it as `If-Match` with a change.
+        """
+        return given(get_user.sync_detailed(user_id, client=self._signed))
+
+    def update_user(
+        self,
+        user_id: UUID,
+        *,
+        if_match: str | Unset = UNSET,
+        display_name: str | None | Unset = UNSET,
+        email: str | None | Unset = UNSET,
+        email_verified: bool | Unset = UNSET,
+        suspension: models.SuspensionRequest | None | Unset = UNSET,
+    ) -> models.AdminUser:
+        """Change a user
+
+        Members that you leave out do not change. A suspension takes effect at once: every session ends, and mailed tokens and a
+        pending address are withdrawn. When the address changes, the former address gets a mail. You cannot suspend yourself or
+        the last administrator. You cannot suspend, or change the address of, a user who holds a role that you do not hold.
+        """
+        return given(
+            update_user.sync_detailed(
+                user_id,
+                client=self._signed,
+                body=models.UserChange(
+                    display_name=display_name, email=email, email_verified=email_verified, suspension=suspension
+                ),
+                if_match=if_match,
+            )
+        )
+
+    def delete_user(self, user_id: UUID, *, if_match: str | Unset = UNSET) -> None:
+        """Delete a user
+
+        Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who holds a role that you
+        do not hold. Delete your own account with `delete_me`.
+        """
+        delete_user.sync_detailed(user_id, client=self._signed, if_match=if_match)
+
+    def set_user_roles(self, user_id: UUID, *, roles: list[str]) -> models.AdminUser:
+        """Set the roles of a user
+
+        Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with the new roles. You
+        cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user gets a mail.
+        """
+        return given(set_user_roles.sync_detailed(user_id, client=self._signed, body=models.RolesRequest(roles=roles)))
+
+    def revoke_user(self, user_id: UUID) -> None:
+        """Revoke all tokens of a user
+
+        Every token that was issued until now stops working, and mailed tokens and a pending address are withdrawn. The user can
+        sign in again at once, and gets a mail.
+        """
+        revoke_user.sync_detailed(user_id, client=self._signed)
+
+    def list_user_sessions(self, user_id: UUID, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
+        """List the sessions of a user
+
+        The list that the user sees with `list_sessions`. `current` marks the session of this request, if it is in the list.
+        """
+        return given(list_user_sessions.sync_detailed(user_id, client=self._signed, limit=limit, cursor=cursor))
 
     def list_events(
         self,
@@ -149,7 +404,259 @@ class Operations:
             )
         )
 
-    def list_users(
+    def get_metadata(self) -> models.Metadata:
+        """Get the server metadata
+
+        For libraries that know the issuer and look for its signing keys.
+        """
+        return given(get_metadata.sync_detailed(client=self._public))
+
+    def get_config(self) -> models.Config:
+        """Get the public configuration
+
+        What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of cookies.
+        """
+        return given(get_config.sync_detailed(client=self._public))
+
+    def list_problems(self) -> models.ProblemTypes:
+        """List every kind of problem
+
+        Every `type` that an error of this API can have. A browser gets a page.
+        """
+        return given(list_problems.sync_detailed(client=self._public))
+
+    def get_problem(self, slug: str) -> models.ProblemType:
+        """Explain one kind of problem
+
+        What happened, and what to do. A browser gets a page.
+        """
+        return given(get_problem.sync_detailed(slug, client=self._public))
+
+    def get_jwks(self) -> models.Jwks:
+        """Get the keys that verify access tokens
+
+        Other services verify access tokens with these keys, without a secret and without a call per request. A key is published
+        before it signs a token, until its last token has expired. Cache the keys, and read them again when a token has an unknown
+        `kid`.
+        """
+        return given(get_jwks.sync_detailed(client=self._public))
+
+    def live(self) -> models.Alive:
+        """Ask whether the process is alive
+
+        Asks neither the database nor Redis.
+        """
+        return given(live.sync_detailed(client=self._public))
+
+    def ready(self) -> models.Ready:
+        """Ask whether the service is ready
+
+        Checks the database, its migrations, and Redis if it is configured. The answer does not say which of them is not ready.
+        """
+        return given(ready.sync_detailed(client=self._public))
+
+
+class AsyncOperations:
+    """One method for each operation of the document. Each raises Problem for an error answer, httpx.TransportError for none."""
+
+    _public: Client
+    _signed: AuthenticatedClient
+
+    async def register(
+        self, *, username: str, password: str, email: str | Unset = UNSET, display_name: str | Unset = UNSET
+    ) -> models.User:
+        """Register
+
+        Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal whether another
+        account uses the e-mail address.
+        """
+        return given(
+            await register.asyncio_detailed(
+                client=self._public,
+                body=models.RegisterRequest(username=username, password=password, email=email, display_name=display_name),
+            )
+        )
+
+    async def login(
+        self, *, username: str, password: str, delivery: Literal["body", "hybrid", "cookie"] | Unset = UNSET
+    ) -> models.TokenPair:
+        """Sign in
+
+        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the same answer.
+        Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
+        If the request carries the cookie of another session, that session ends.
+        """
+        return given(
+            await login.asyncio_detailed(
+                client=self._public, body=models.LoginRequest(username=username, password=password, delivery=delivery)
+            )
+        )
+
+    async def refresh(self) -> models.TokenPair:
+        """Exchange a refresh token for a new pair
+
+        A refresh token works once. If you send it again within the grace window (10 seconds by default), you get the same new
+        pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the new one was used, it
+        counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie is
+        accepted only from the cookie.
+        """
+        return given(await refresh.asyncio_detailed(client=self._signed))
+
+    async def logout(self) -> None:
+        """Sign out
+
+        Ends the session of the access or refresh token that you send. All its tokens stop working at once. Signing out twice is
+        no error. Cookies are cleared.
+        """
+        await logout.asyncio_detailed(client=self._signed)
+
+    async def get_session(self) -> models.WhoAmI:
+        """Ask who is calling
+
+        Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
+        """
+        return given(await get_session.asyncio_detailed(client=self._signed))
+
+    async def reauthenticate(self, *, password: str) -> models.TokenPair:
+        """Give the password again
+
+        Renews the session. The new access token counts as fresh, which sensitive operations require. Every token that the session
+        had before stops working, so store both tokens of the answer.
+        """
+        return given(
+            await reauthenticate.asyncio_detailed(client=self._signed, body=models.ReauthenticateRequest(password=password))
+        )
+
+    async def verify_email(self, *, token: str, password: str | Unset = UNSET) -> None:
+        """Verify an e-mail address
+
+        Takes the token that was mailed to the address; it works once. Afterwards the account can sign in with the address and
+        reset its password through it. A change of address also needs an access token of the session that asked for it, or the
+        password.
+        """
+        await verify_email.asyncio_detailed(client=self._signed, body=models.EmailVerification(token=token, password=password))
+
+    async def forgot_password(self, *, email: str) -> None:
+        """Ask for a mail that resets the password
+
+        The answer and the work are the same whether an account has verified the address or not.
+        """
+        await forgot_password.asyncio_detailed(client=self._public, body=models.EmailRequest(email=email))
+
+    async def reset_password(self, *, token: str, new_password: str) -> None:
+        """Reset a forgotten password
+
+        Takes the token that was mailed to the verified address; it works once. Every session ends, and mailed tokens and a
+        pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
+        """
+        await reset_password.asyncio_detailed(
+            client=self._public, body=models.PasswordReset(token=token, new_password=new_password)
+        )
+
+    async def undo_email_change(self, *, token: str) -> None:
+        """Undo a change of the e-mail address
+
+        Takes the token that was mailed to the old address, for 7 days, without signing in. Every session ends. The password stays
+        the same: reset it afterwards if somebody else knows it.
+        """
+        await undo_email_change.asyncio_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
+
+    async def describe_mailed_token(self, *, token: str) -> models.MailedToken:
+        """Ask what a mailed token is for
+
+        For the page behind a mailed link, which shows the account before the person confirms. The token stays usable.
+        """
+        return given(
+            await describe_mailed_token.asyncio_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
+        )
+
+    async def get_me(self) -> models.User:
+        """Get your account
+
+        Your current username, roles and profile.
+        """
+        return given(await get_me.asyncio_detailed(client=self._signed))
+
+    async def update_me(self, *, display_name: str | None | Unset = UNSET) -> models.User:
+        """Change your profile
+
+        Members that you leave out do not change; `null` clears a member.
+        """
+        return given(await update_me.asyncio_detailed(client=self._signed, body=models.ProfileChange(display_name=display_name)))
+
+    async def delete_me(self) -> None:
+        """Delete your account
+
+        Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps the events with the
+        user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can register your username
+        again. A mail confirms the deletion.
+        """
+        await delete_me.asyncio_detailed(client=self._signed)
+
+    async def change_email(self, *, email: str) -> None:
+        """Change your e-mail address
+
+        Takes effect when the new address is verified: with the token that is mailed to it, and by this session or with the
+        password. Until then `pending_email` is the new address. The old address gets a mail at once, with a link that undoes the
+        change for 7 days.
+        """
+        await change_email.asyncio_detailed(client=self._signed, body=models.EmailRequest(email=email))
+
+    async def send_verification(self) -> None:
+        """Mail a new token that verifies your address
+
+        Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
+        """
+        await send_verification.asyncio_detailed(client=self._signed)
+
+    async def withdraw_email_change(self) -> None:
+        """Withdraw a change of your e-mail address
+
+        Forgets the pending address. It is no error if there is none.
+        """
+        await withdraw_email_change.asyncio_detailed(client=self._signed)
+
+    async def change_password(self, *, current_password: str, new_password: str) -> models.TokenPair:
+        """Change your password
+
+        Renews this session: store both tokens of the answer, because the tokens from before stop working. Every other session
+        ends, and mailed tokens and a pending address are withdrawn.
+        """
+        return given(
+            await change_password.asyncio_detailed(
+                client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
+            )
+        )
+
+    async def list_my_events(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.EventPage:
+        """List what happened to your account
+
+        Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are known.
+        """
+        return given(await list_my_events.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor))
+
+    async def list_sessions(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
+        """List your sessions
+
+        One for each sign-in that has not ended, newest first. `current` marks the session of this request.
+        """
+        return given(await list_sessions.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor))
+
+    async def revoke_other_sessions(self) -> None:
+        """End every other session
+
+        Only the session of this request stays open.
+        """
+        await revoke_other_sessions.asyncio_detailed(client=self._signed)
+
+    async def revoke_session(self, session_id: UUID) -> None:
+        """End one of your sessions
+
+        Its tokens stop working at once. The session of another person gets the same answer as one that does not exist.
+        """
+        await revoke_session.asyncio_detailed(session_id, client=self._signed)
+
+    async def list_users(
         self,
         *,
         limit: int | Unset = UNSET,
@@ -162,9 +669,11 @@ class Operations:
 
         Newest first. Filters are combined: a user must match all of them.
         """
-        return given(list_users.sync_detailed(client=self._signed, limit=limit, cursor=cursor, q=q, role=role, status=status))
+        return given(
+            await list_users.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor, q=q, role=role, status=status)
+        )
 
-    def create_user(
+    async def create_user(
         self,
         *,
         username: str,
@@ -177,11 +686,11 @@ class Operations:
     ) -> models.AdminUser:
         """Create a user
 
-        With a password, with the hash that another application has made of it, or with neither: then the user comes in by
-        resetting the password through their address. A foreign hash is replaced by argon2id at the first sign-in.
+        With a password, with a password hash from another application, or with neither: then the user sets a password with
+        *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
         """
         return given(
-            create_user.sync_detailed(
+            await create_user.asyncio_detailed(
                 client=self._signed,
                 body=models.NewUser(
                     username=username,
@@ -195,22 +704,14 @@ class Operations:
             )
         )
 
-    def get_user(self, user_id: UUID) -> models.AdminUser:
+    async def get_user(self, user_id: UUID) -> models.AdminUser:
         """Get a user
 
-        The `ETag` names the version that you have read.
+        The `ETag` is the version of the user; send it as `If-Match` with a change.
         """
-        return given(get_user.sync_detailed(user_id, client=self._signed))
+        return given(await get_user.asyncio_detailed(user_id, client=self._signed))
 
-    def delete_user(self, user_id: UUID, *, if_match: str | Unset = UNSET) -> None:
-        """Delete a user
-
-        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
-        a role that they lack.
-        """
-        delete_user.sync_detailed(user_id, client=self._signed, if_match=if_match)
-
-    def update_user(
+    async def update_user(
         self,
         user_id: UUID,
         *,
@@ -222,12 +723,12 @@ class Operations:
     ) -> models.AdminUser:
         """Change a user
 
-        Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
-        waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
-        administrator, or suspend or change the address of somebody who has a role that they lack.
+        Members that you leave out do not change. A suspension takes effect at once: every session ends, and mailed tokens and a
+        pending address are withdrawn. When the address changes, the former address gets a mail. You cannot suspend yourself or
+        the last administrator. You cannot suspend, or change the address of, a user who holds a role that you do not hold.
         """
         return given(
-            update_user.sync_detailed(
+            await update_user.asyncio_detailed(
                 user_id,
                 client=self._signed,
                 body=models.UserChange(
@@ -237,271 +738,38 @@ class Operations:
             )
         )
 
-    def revoke_user(self, user_id: UUID) -> None:
-        """Revoke all tokens of a user
+    async def delete_user(self, user_id: UUID, *, if_match: str | Unset = UNSET) -> None:
+        """Delete a user
 
-        Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
-        pending address). The user can sign in again at once, and gets a mail.
+        Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who holds a role that you
+        do not hold. Delete your own account with `delete_me`.
         """
-        revoke_user.sync_detailed(user_id, client=self._signed)
+        await delete_user.asyncio_detailed(user_id, client=self._signed, if_match=if_match)
 
-    def set_user_roles(self, user_id: UUID, *, roles: list[str]) -> models.AdminUser:
+    async def set_user_roles(self, user_id: UUID, *, roles: list[str]) -> models.AdminUser:
         """Set the roles of a user
 
-        Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-        Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
+        Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with the new roles. You
+        cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user gets a mail.
         """
-        return given(set_user_roles.sync_detailed(user_id, client=self._signed, body=models.RolesRequest(roles=roles)))
+        return given(await set_user_roles.asyncio_detailed(user_id, client=self._signed, body=models.RolesRequest(roles=roles)))
 
-    def list_user_sessions(self, user_id: UUID, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
+    async def revoke_user(self, user_id: UUID) -> None:
+        """Revoke all tokens of a user
+
+        Every token that was issued until now stops working, and mailed tokens and a pending address are withdrawn. The user can
+        sign in again at once, and gets a mail.
+        """
+        await revoke_user.asyncio_detailed(user_id, client=self._signed)
+
+    async def list_user_sessions(
+        self, user_id: UUID, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET
+    ) -> models.SessionPage:
         """List the sessions of a user
 
-        As the user sees them; `current` marks yours, if it is one of them.
+        The list that the user sees with `list_sessions`. `current` marks the session of this request, if it is in the list.
         """
-        return given(list_user_sessions.sync_detailed(user_id, client=self._signed, limit=limit, cursor=cursor))
-
-    def undo_email_change(self, *, token: str) -> None:
-        """Undo a change of the e-mail address
-
-        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-        stays: reset it afterwards if somebody else knows it.
-        """
-        undo_email_change.sync_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
-
-    def verify_email(self, *, token: str, password: str | Unset = UNSET) -> None:
-        """Verify an e-mail address
-
-        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
-        """
-        verify_email.sync_detailed(client=self._signed, body=models.EmailVerification(token=token, password=password))
-
-    def login(
-        self, *, username: str, password: str, delivery: Literal["body", "hybrid", "cookie"] | Unset = UNSET
-    ) -> models.TokenPair:
-        """Sign in
-
-        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
-        Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
-        A session whose cookie comes along ends: the browser signs in anew.
-        """
-        return given(
-            login.sync_detailed(
-                client=self._public, body=models.LoginRequest(username=username, password=password, delivery=delivery)
-            )
-        )
-
-    def logout(self) -> None:
-        """Sign out
-
-        Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
-        again is no error. Cookies are cleared.
-        """
-        logout.sync_detailed(client=self._signed)
-
-    def describe_mailed_token(self, *, token: str) -> models.MailedToken:
-        """Ask what a mailed token is for
-
-        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
-        """
-        return given(describe_mailed_token.sync_detailed(client=self._public, body=models.MailedTokenRequest(token=token)))
-
-    def forgot_password(self, *, email: str) -> None:
-        """Ask for a mail that resets the password
-
-        The answer is the same, after the same work, whether anybody has verified the address or not.
-        """
-        forgot_password.sync_detailed(client=self._public, body=models.EmailRequest(email=email))
-
-    def reset_password(self, *, token: str, new_password: str) -> None:
-        """Reset a forgotten password
-
-        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
-        """
-        reset_password.sync_detailed(client=self._public, body=models.PasswordReset(token=token, new_password=new_password))
-
-    def reauthenticate(self, *, password: str) -> models.TokenPair:
-        """Give the password again
-
-        Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
-        the session had before is dead. Keep both tokens of the answer.
-        """
-        return given(reauthenticate.sync_detailed(client=self._signed, body=models.ReauthenticateRequest(password=password)))
-
-    def refresh(self) -> models.TokenPair:
-        """Exchange a refresh token for a new pair
-
-        The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
-        the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
-        it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
-        is accepted only from the cookie.
-        """
-        return given(refresh.sync_detailed(client=self._signed))
-
-    def register(
-        self, *, username: str, password: str, email: str | Unset = UNSET, display_name: str | Unset = UNSET
-    ) -> models.User:
-        """Register
-
-        Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-        somebody else is never told.
-        """
-        return given(
-            register.sync_detailed(
-                client=self._public,
-                body=models.RegisterRequest(username=username, password=password, email=email, display_name=display_name),
-            )
-        )
-
-    def get_session(self) -> models.WhoAmI:
-        """Ask who is calling
-
-        Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
-        """
-        return given(get_session.sync_detailed(client=self._signed))
-
-    def get_config(self) -> models.Config:
-        """Get the public configuration
-
-        Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
-        """
-        return given(get_config.sync_detailed(client=self._public))
-
-    def get_me(self) -> models.User:
-        """Get your account
-
-        Your name, your roles and your profile, as they are now.
-        """
-        return given(get_me.sync_detailed(client=self._signed))
-
-    def delete_me(self) -> None:
-        """Delete your account
-
-        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
-        """
-        delete_me.sync_detailed(client=self._signed)
-
-    def update_me(self, *, display_name: str | None | Unset = UNSET) -> models.User:
-        """Change your profile
-
-        Members that are left out stay as they are; `null` empties one.
-        """
-        return given(update_me.sync_detailed(client=self._signed, body=models.ProfileChange(display_name=display_name)))
-
-    def change_email(self, *, email: str) -> None:
-        """Change your e-mail address
-
-        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
-        """
-        change_email.sync_detailed(client=self._signed, body=models.EmailRequest(email=email))
-
-    def withdraw_email_change(self) -> None:
-        """Withdraw a change of your e-mail address
-
-        The address that waits for its verification is forgotten. None is no error.
-        """
-        withdraw_email_change.sync_detailed(client=self._signed)
-
-    def send_verification(self) -> None:
-        """Mail a new token that verifies your address
-
-        To the address that waits for its verification. Tokens from earlier mails are dead.
-        """
-        send_verification.sync_detailed(client=self._signed)
-
-    def list_my_events(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.EventPage:
-        """List what happened to your account
-
-        Sign-ins, failures, changes: newest first, with address and browser where they are known.
-        """
-        return given(list_my_events.sync_detailed(client=self._signed, limit=limit, cursor=cursor))
-
-    def change_password(self, *, current_password: str, new_password: str) -> models.TokenPair:
-        """Change your password
-
-        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-        that waits in the account is withdrawn (mailed tokens, a pending address).
-        """
-        return given(
-            change_password.sync_detailed(
-                client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
-            )
-        )
-
-    def list_sessions(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
-        """List your sessions
-
-        One for each sign-in that is still open, newest first; `current` marks the one you are using.
-        """
-        return given(list_sessions.sync_detailed(client=self._signed, limit=limit, cursor=cursor))
-
-    def revoke_other_sessions(self) -> None:
-        """End every other session
-
-        Only the session of this request stays open.
-        """
-        revoke_other_sessions.sync_detailed(client=self._signed)
-
-    def revoke_session(self, session_id: UUID) -> None:
-        """End one of your sessions
-
-        Its tokens are dead at the next request. The session of another person answers as if it did not exist.
-        """
-        revoke_session.sync_detailed(session_id, client=self._signed)
-
-
-class AsyncOperations:
-    """One method for each operation of the document. Each raises Problem for an error answer, httpx.TransportError for none."""
-
-    _public: Client
-    _signed: AuthenticatedClient
-
-    async def get_jwks(self) -> models.Jwks:
-        """Get the keys that verify access tokens
-
-        Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
-        signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
-        never refuses a good token.
-        """
-        return given(await get_jwks.asyncio_detailed(client=self._public))
-
-    async def get_metadata(self) -> models.Metadata:
-        """Get the server metadata
-
-        Lets a library find the signing keys from the issuer alone.
-        """
-        return given(await get_metadata.asyncio_detailed(client=self._public))
-
-    async def live(self) -> models.Alive:
-        """Ask whether the process is alive
-
-        Touches nothing but the process itself.
-        """
-        return given(await live.asyncio_detailed(client=self._public))
-
-    async def ready(self) -> models.Ready:
-        """Ask whether the service is ready
-
-        Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
-        """
-        return given(await ready.asyncio_detailed(client=self._public))
-
-    async def list_problems(self) -> models.ProblemTypes:
-        """List every kind of problem
-
-        The registry behind the `type` of every error. A browser gets a page.
-        """
-        return given(await list_problems.asyncio_detailed(client=self._public))
-
-    async def get_problem(self, slug: str) -> models.ProblemType:
-        """Explain one kind of problem
-
-        What happened and what to do about it. A browser gets a page.
-        """
-        return given(await get_problem.asyncio_detailed(slug, client=self._public))
+        return given(await list_user_sessions.asyncio_detailed(user_id, client=self._signed, limit=limit, cursor=cursor))
 
     async def list_events(
         self,
@@ -554,315 +822,53 @@ class AsyncOperations:
             )
         )
 
-    async def list_users(
-        self,
-        *,
-        limit: int | Unset = UNSET,
-        cursor: str | Unset = UNSET,
-        q: str | Unset = UNSET,
-        role: str | Unset = UNSET,
-        status: Literal["active", "suspended"] | Unset = UNSET,
-    ) -> models.UserPage:
-        """List users
+    async def get_metadata(self) -> models.Metadata:
+        """Get the server metadata
 
-        Newest first. Filters are combined: a user must match all of them.
+        For libraries that know the issuer and look for its signing keys.
         """
-        return given(
-            await list_users.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor, q=q, role=role, status=status)
-        )
-
-    async def create_user(
-        self,
-        *,
-        username: str,
-        password: str | Unset = UNSET,
-        password_hash: str | Unset = UNSET,
-        email: str | Unset = UNSET,
-        email_verified: bool | Unset = UNSET,
-        display_name: str | Unset = UNSET,
-        roles: list[str] | Unset = UNSET,
-    ) -> models.AdminUser:
-        """Create a user
-
-        With a password, with the hash that another application has made of it, or with neither: then the user comes in by
-        resetting the password through their address. A foreign hash is replaced by argon2id at the first sign-in.
-        """
-        return given(
-            await create_user.asyncio_detailed(
-                client=self._signed,
-                body=models.NewUser(
-                    username=username,
-                    password=password,
-                    password_hash=password_hash,
-                    email=email,
-                    email_verified=email_verified,
-                    display_name=display_name,
-                    roles=roles,
-                ),
-            )
-        )
-
-    async def get_user(self, user_id: UUID) -> models.AdminUser:
-        """Get a user
-
-        The `ETag` names the version that you have read.
-        """
-        return given(await get_user.asyncio_detailed(user_id, client=self._signed))
-
-    async def delete_user(self, user_id: UUID, *, if_match: str | Unset = UNSET) -> None:
-        """Delete a user
-
-        At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
-        a role that they lack.
-        """
-        await delete_user.asyncio_detailed(user_id, client=self._signed, if_match=if_match)
-
-    async def update_user(
-        self,
-        user_id: UUID,
-        *,
-        if_match: str | Unset = UNSET,
-        display_name: str | None | Unset = UNSET,
-        email: str | None | Unset = UNSET,
-        email_verified: bool | Unset = UNSET,
-        suspension: models.SuspensionRequest | None | Unset = UNSET,
-    ) -> models.AdminUser:
-        """Change a user
-
-        Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
-        waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
-        administrator, or suspend or change the address of somebody who has a role that they lack.
-        """
-        return given(
-            await update_user.asyncio_detailed(
-                user_id,
-                client=self._signed,
-                body=models.UserChange(
-                    display_name=display_name, email=email, email_verified=email_verified, suspension=suspension
-                ),
-                if_match=if_match,
-            )
-        )
-
-    async def revoke_user(self, user_id: UUID) -> None:
-        """Revoke all tokens of a user
-
-        Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
-        pending address). The user can sign in again at once, and gets a mail.
-        """
-        await revoke_user.asyncio_detailed(user_id, client=self._signed)
-
-    async def set_user_roles(self, user_id: UUID, *, roles: list[str]) -> models.AdminUser:
-        """Set the roles of a user
-
-        Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-        Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
-        """
-        return given(await set_user_roles.asyncio_detailed(user_id, client=self._signed, body=models.RolesRequest(roles=roles)))
-
-    async def list_user_sessions(
-        self, user_id: UUID, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET
-    ) -> models.SessionPage:
-        """List the sessions of a user
-
-        As the user sees them; `current` marks yours, if it is one of them.
-        """
-        return given(await list_user_sessions.asyncio_detailed(user_id, client=self._signed, limit=limit, cursor=cursor))
-
-    async def undo_email_change(self, *, token: str) -> None:
-        """Undo a change of the e-mail address
-
-        With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-        stays: reset it afterwards if somebody else knows it.
-        """
-        await undo_email_change.asyncio_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
-
-    async def verify_email(self, *, token: str, password: str | Unset = UNSET) -> None:
-        """Verify an e-mail address
-
-        Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-        reset its password through it. A change of address is finished by the session that asked for it, or with the password.
-        """
-        await verify_email.asyncio_detailed(client=self._signed, body=models.EmailVerification(token=token, password=password))
-
-    async def login(
-        self, *, username: str, password: str, delivery: Literal["body", "hybrid", "cookie"] | Unset = UNSET
-    ) -> models.TokenPair:
-        """Sign in
-
-        Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
-        Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
-        A session whose cookie comes along ends: the browser signs in anew.
-        """
-        return given(
-            await login.asyncio_detailed(
-                client=self._public, body=models.LoginRequest(username=username, password=password, delivery=delivery)
-            )
-        )
-
-    async def logout(self) -> None:
-        """Sign out
-
-        Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
-        again is no error. Cookies are cleared.
-        """
-        await logout.asyncio_detailed(client=self._signed)
-
-    async def describe_mailed_token(self, *, token: str) -> models.MailedToken:
-        """Ask what a mailed token is for
-
-        For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
-        """
-        return given(
-            await describe_mailed_token.asyncio_detailed(client=self._public, body=models.MailedTokenRequest(token=token))
-        )
-
-    async def forgot_password(self, *, email: str) -> None:
-        """Ask for a mail that resets the password
-
-        The answer is the same, after the same work, whether anybody has verified the address or not.
-        """
-        await forgot_password.asyncio_detailed(client=self._public, body=models.EmailRequest(email=email))
-
-    async def reset_password(self, *, token: str, new_password: str) -> None:
-        """Reset a forgotten password
-
-        Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-        withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
-        """
-        await reset_password.asyncio_detailed(
-            client=self._public, body=models.PasswordReset(token=token, new_password=new_password)
-        )
-
-    async def reauthenticate(self, *, password: str) -> models.TokenPair:
-        """Give the password again
-
-        Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
-        the session had before is dead. Keep both tokens of the answer.
-        """
-        return given(
-            await reauthenticate.asyncio_detailed(client=self._signed, body=models.ReauthenticateRequest(password=password))
-        )
-
-    async def refresh(self) -> models.TokenPair:
-        """Exchange a refresh token for a new pair
-
-        The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
-        the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
-        it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
-        is accepted only from the cookie.
-        """
-        return given(await refresh.asyncio_detailed(client=self._signed))
-
-    async def register(
-        self, *, username: str, password: str, email: str | Unset = UNSET, display_name: str | Unset = UNSET
-    ) -> models.User:
-        """Register
-
-        Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-        somebody else is never told.
-        """
-        return given(
-            await register.asyncio_detailed(
-                client=self._public,
-                body=models.RegisterRequest(username=username, password=password, email=email, display_name=display_name),
-            )
-        )
-
-    async def get_session(self) -> models.WhoAmI:
-        """Ask who is calling
-
-        Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
-        """
-        return given(await get_session.asyncio_detailed(client=self._signed))
+        return given(await get_metadata.asyncio_detailed(client=self._public))
 
     async def get_config(self) -> models.Config:
         """Get the public configuration
 
-        Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+        What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of cookies.
         """
         return given(await get_config.asyncio_detailed(client=self._public))
 
-    async def get_me(self) -> models.User:
-        """Get your account
+    async def list_problems(self) -> models.ProblemTypes:
+        """List every kind of problem
 
-        Your name, your roles and your profile, as they are now.
+        Every `type` that an error of this API can have. A browser gets a page.
         """
-        return given(await get_me.asyncio_detailed(client=self._signed))
+        return given(await list_problems.asyncio_detailed(client=self._public))
 
-    async def delete_me(self) -> None:
-        """Delete your account
+    async def get_problem(self, slug: str) -> models.ProblemType:
+        """Explain one kind of problem
 
-        At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-        30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+        What happened, and what to do. A browser gets a page.
         """
-        await delete_me.asyncio_detailed(client=self._signed)
+        return given(await get_problem.asyncio_detailed(slug, client=self._public))
 
-    async def update_me(self, *, display_name: str | None | Unset = UNSET) -> models.User:
-        """Change your profile
+    async def get_jwks(self) -> models.Jwks:
+        """Get the keys that verify access tokens
 
-        Members that are left out stay as they are; `null` empties one.
+        Other services verify access tokens with these keys, without a secret and without a call per request. A key is published
+        before it signs a token, until its last token has expired. Cache the keys, and read them again when a token has an unknown
+        `kid`.
         """
-        return given(await update_me.asyncio_detailed(client=self._signed, body=models.ProfileChange(display_name=display_name)))
+        return given(await get_jwks.asyncio_detailed(client=self._public))
 
-    async def change_email(self, *, email: str) -> None:
-        """Change your e-mail address
+    async def live(self) -> models.Alive:
+        """Ask whether the process is alive
 
-        Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-        The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
+        Asks neither the database nor Redis.
         """
-        await change_email.asyncio_detailed(client=self._signed, body=models.EmailRequest(email=email))
+        return given(await live.asyncio_detailed(client=self._public))
 
-    async def withdraw_email_change(self) -> None:
-        """Withdraw a change of your e-mail address
+    async def ready(self) -> models.Ready:
+        """Ask whether the service is ready
 
-        The address that waits for its verification is forgotten. None is no error.
+        Checks the database, its migrations, and Redis if it is configured. The answer does not say which of them is not ready.
         """
-        await withdraw_email_change.asyncio_detailed(client=self._signed)
-
-    async def send_verification(self) -> None:
-        """Mail a new token that verifies your address
-
-        To the address that waits for its verification. Tokens from earlier mails are dead.
-        """
-        await send_verification.asyncio_detailed(client=self._signed)
-
-    async def list_my_events(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.EventPage:
-        """List what happened to your account
-
-        Sign-ins, failures, changes: newest first, with address and browser where they are known.
-        """
-        return given(await list_my_events.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor))
-
-    async def change_password(self, *, current_password: str, new_password: str) -> models.TokenPair:
-        """Change your password
-
-        Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-        that waits in the account is withdrawn (mailed tokens, a pending address).
-        """
-        return given(
-            await change_password.asyncio_detailed(
-                client=self._signed, body=models.PasswordChange(current_password=current_password, new_password=new_password)
-            )
-        )
-
-    async def list_sessions(self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET) -> models.SessionPage:
-        """List your sessions
-
-        One for each sign-in that is still open, newest first; `current` marks the one you are using.
-        """
-        return given(await list_sessions.asyncio_detailed(client=self._signed, limit=limit, cursor=cursor))
-
-    async def revoke_other_sessions(self) -> None:
-        """End every other session
-
-        Only the session of this request stays open.
-        """
-        await revoke_other_sessions.asyncio_detailed(client=self._signed)
-
-    async def revoke_session(self, session_id: UUID) -> None:
-        """End one of your sessions
-
-        Its tokens are dead at the next request. The session of another person answers as if it did not exist.
-        """
-        await revoke_session.asyncio_detailed(session_id, client=self._signed)
+        return given(await ready.asyncio_detailed(client=self._public))

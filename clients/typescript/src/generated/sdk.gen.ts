@@ -58,362 +58,15 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Get the keys that verify access tokens
+     * Register
      *
-     * Other services verify tokens with these keys and need no secret and no call per request. A key appears here before it
-     * signs its first token and stays until its last token has expired, so a cache that is refreshed on an unknown `kid`
-     * never refuses a good token.
+     * Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal whether another
+     * account uses the e-mail address.
      */
-    public getJwks<ThrowOnError extends boolean = true>(options?: Options<GetJwksData, ThrowOnError>): RequestResult<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'>({
+    public register<ThrowOnError extends boolean = true>(options: Options<RegisterData, ThrowOnError>): RequestResult<RegisterResponses, RegisterErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<RegisterResponses, RegisterErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            url: '/.well-known/jwks.json',
-            ...options
-        });
-    }
-    
-    /**
-     * Get the server metadata
-     *
-     * Lets a library find the signing keys from the issuer alone.
-     */
-    public getMetadata<ThrowOnError extends boolean = true>(options?: Options<GetMetadataData, ThrowOnError>): RequestResult<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/.well-known/oauth-authorization-server',
-            ...options
-        });
-    }
-    
-    /**
-     * Ask whether the process is alive
-     *
-     * Touches nothing but the process itself.
-     */
-    public live<ThrowOnError extends boolean = true>(options?: Options<LiveData, ThrowOnError>): RequestResult<LiveResponses, unknown, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<LiveResponses, unknown, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/health/live',
-            ...options
-        });
-    }
-    
-    /**
-     * Ask whether the service is ready
-     *
-     * Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or no, without a reason.
-     */
-    public ready<ThrowOnError extends boolean = true>(options?: Options<ReadyData, ThrowOnError>): RequestResult<ReadyResponses, ReadyErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ReadyResponses, ReadyErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/health/ready',
-            ...options
-        });
-    }
-    
-    /**
-     * List every kind of problem
-     *
-     * The registry behind the `type` of every error. A browser gets a page.
-     */
-    public listProblems<ThrowOnError extends boolean = true>(options?: Options<ListProblemsData, ThrowOnError>): RequestResult<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/problems',
-            ...options
-        });
-    }
-    
-    /**
-     * Explain one kind of problem
-     *
-     * What happened and what to do about it. A browser gets a page.
-     */
-    public getProblem<ThrowOnError extends boolean = true>(options: Options<GetProblemData, ThrowOnError>): RequestResult<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).get<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/problems/{slug}',
-            ...options
-        });
-    }
-    
-    /**
-     * List what happened to accounts
-     *
-     * Newest first. Filters are combined: an event must match all of them.
-     */
-    public listEvents<ThrowOnError extends boolean = true>(options?: Options<ListEventsData, ThrowOnError>): RequestResult<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/admin/events',
-            ...options
-        });
-    }
-    
-    /**
-     * List users
-     *
-     * Newest first. Filters are combined: a user must match all of them.
-     */
-    public listUsers<ThrowOnError extends boolean = true>(options?: Options<ListUsersData, ThrowOnError>): RequestResult<ListUsersResponses, ListUsersErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListUsersResponses, ListUsersErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/admin/users',
-            ...options
-        });
-    }
-    
-    /**
-     * Create a user
-     *
-     * With a password, with the hash that another application has made of it, or with neither: then the user comes in by
-     * resetting the password through their address. A foreign hash is replaced by argon2id at the first sign-in.
-     */
-    public createUser<ThrowOnError extends boolean = true>(options: Options<CreateUserData, ThrowOnError>): RequestResult<CreateUserResponses, CreateUserErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<CreateUserResponses, CreateUserErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/admin/users',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Delete a user
-     *
-     * At once and for good, as `delete_me` does it. Administrators delete their own account with `delete_me`, and nobody who has
-     * a role that they lack.
-     */
-    public deleteUser<ThrowOnError extends boolean = true>(options: Options<DeleteUserData, ThrowOnError>): RequestResult<DeleteUserResponses, DeleteUserErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).delete<DeleteUserResponses, DeleteUserErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/admin/users/{user_id}',
-            ...options
-        });
-    }
-    
-    /**
-     * Get a user
-     *
-     * The `ETag` names the version that you have read.
-     */
-    public getUser<ThrowOnError extends boolean = true>(options: Options<GetUserData, ThrowOnError>): RequestResult<GetUserResponses, GetUserErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).get<GetUserResponses, GetUserErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/admin/users/{user_id}',
-            ...options
-        });
-    }
-    
-    /**
-     * Change a user
-     *
-     * Members that are left out stay as they are. A suspension is effective at the next request: every session ends, and what
-     * waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend themselves or the last
-     * administrator, or suspend or change the address of somebody who has a role that they lack.
-     */
-    public updateUser<ThrowOnError extends boolean = true>(options: Options<UpdateUserData, ThrowOnError>): RequestResult<UpdateUserResponses, UpdateUserErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).patch<UpdateUserResponses, UpdateUserErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/admin/users/{user_id}',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Revoke all tokens of a user
-     *
-     * Every token issued until now is dead at the next request, and what waits in the account is withdrawn (mailed tokens, a
-     * pending address). The user can sign in again at once, and gets a mail.
-     */
-    public revokeUser<ThrowOnError extends boolean = true>(options: Options<RevokeUserData, ThrowOnError>): RequestResult<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/admin/users/{user_id}/revoke',
-            ...options
-        });
-    }
-    
-    /**
-     * Set the roles of a user
-     *
-     * Effective at once: access tokens with the old roles stop working at the next request, and refreshing gives the new ones.
-     * Nobody can give or take a role that they do not hold, or give up being an administrator themselves. The user gets a mail.
-     */
-    public setUserRoles<ThrowOnError extends boolean = true>(options: Options<SetUserRolesData, ThrowOnError>): RequestResult<SetUserRolesResponses, SetUserRolesErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).put<SetUserRolesResponses, SetUserRolesErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/admin/users/{user_id}/roles',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * List the sessions of a user
-     *
-     * As the user sees them; `current` marks yours, if it is one of them.
-     */
-    public listUserSessions<ThrowOnError extends boolean = true>(options: Options<ListUserSessionsData, ThrowOnError>): RequestResult<ListUserSessionsResponses, ListUserSessionsErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).get<ListUserSessionsResponses, ListUserSessionsErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/admin/users/{user_id}/sessions',
-            ...options
-        });
-    }
-    
-    /**
-     * Undo a change of the e-mail address
-     *
-     * With the token from the notice to the old address, for 7 days and without signing in. Every session ends. The password
-     * stays: reset it afterwards if somebody else knows it.
-     */
-    public undoEmailChange<ThrowOnError extends boolean = true>(options: Options<UndoEmailChangeData, ThrowOnError>): RequestResult<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/email/undo',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Verify an e-mail address
-     *
-     * Uses up the token that was mailed to it. From then on the address belongs to the account, which can sign in with it and
-     * reset its password through it. A change of address is finished by the session that asked for it, or with the password.
-     */
-    public verifyEmail<ThrowOnError extends boolean = true>(options: Options<VerifyEmailData, ThrowOnError>): RequestResult<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/auth/email/verify',
+            url: '/v1/auth/register',
             ...options,
             headers: {
                 'Content-Type': 'application/json',
@@ -425,9 +78,9 @@ export class Operations extends HeyApiClient {
     /**
      * Sign in
      *
-     * Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one and the same answer.
+     * Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the same answer.
      * Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for pages served by a server.
-     * A session whose cookie comes along ends: the browser signs in anew.
+     * If the request carries the cookie of another session, that session ends.
      */
     public login<ThrowOnError extends boolean = true>(options: Options<LoginData, ThrowOnError>): RequestResult<LoginResponses, LoginErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<LoginResponses, LoginErrors, ThrowOnError, 'data'>({
@@ -442,10 +95,39 @@ export class Operations extends HeyApiClient {
     }
     
     /**
+     * Exchange a refresh token for a new pair
+     *
+     * A refresh token works once. If you send it again within the grace window (10 seconds by default), you get the same new
+     * pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the new one was used, it
+     * counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie is
+     * accepted only from the cookie.
+     */
+    public refresh<ThrowOnError extends boolean = true>(options?: Options<RefreshData, ThrowOnError>): RequestResult<RefreshResponses, RefreshErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).post<RefreshResponses, RefreshErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'refreshToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_refresh',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/auth/refresh',
+            ...options
+        });
+    }
+    
+    /**
      * Sign out
      *
-     * Ends the session of the access or refresh token you send: both kinds are dead at the next request, everywhere. Doing it
-     * again is no error. Cookies are cleared.
+     * Ends the session of the access or refresh token that you send. All its tokens stop working at once. Signing out twice is
+     * no error. Cookies are cleared.
      */
     public logout<ThrowOnError extends boolean = true>(options?: Options<LogoutData, ThrowOnError>): RequestResult<LogoutResponses, LogoutErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).delete<LogoutResponses, LogoutErrors, ThrowOnError, 'data'>({
@@ -479,62 +161,32 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Ask what a mailed token is for
+     * Ask who is calling
      *
-     * For the page behind a mailed link: it names the account before somebody confirms. The token is not used up.
+     * Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
      */
-    public describeMailedToken<ThrowOnError extends boolean = true>(options: Options<DescribeMailedTokenData, ThrowOnError>): RequestResult<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'>({
+    public getSession<ThrowOnError extends boolean = true>(options?: Options<GetSessionData, ThrowOnError>): RequestResult<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            url: '/v1/auth/mailed-token',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Ask for a mail that resets the password
-     *
-     * The answer is the same, after the same work, whether anybody has verified the address or not.
-     */
-    public forgotPassword<ThrowOnError extends boolean = true>(options: Options<ForgotPasswordData, ThrowOnError>): RequestResult<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/password/forgot',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
-        });
-    }
-    
-    /**
-     * Reset a forgotten password
-     *
-     * Uses up the token that was mailed to the verified address. Every session ends, everything that waits in the account is
-     * withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new password.
-     */
-    public resetPassword<ThrowOnError extends boolean = true>(options: Options<ResetPasswordData, ThrowOnError>): RequestResult<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/password/reset',
-            ...options,
-            headers: {
-                'Content-Type': 'application/json',
-                ...options.headers
-            }
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/auth/session',
+            ...options
         });
     }
     
     /**
      * Give the password again
      *
-     * Renews the session: the access token in the answer counts as fresh, for operations that demand one, and every token that
-     * the session had before is dead. Keep both tokens of the answer.
+     * Renews the session. The new access token counts as fresh, which sensitive operations require. Every token that the session
+     * had before stops working, so store both tokens of the answer.
      */
     public reauthenticate<ThrowOnError extends boolean = true>(options: Options<ReauthenticateData, ThrowOnError>): RequestResult<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).post<ReauthenticateResponses, ReauthenticateErrors, ThrowOnError, 'data'>({
@@ -562,44 +214,29 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Exchange a refresh token for a new pair
+     * Verify an e-mail address
      *
-     * The token you send is spent by this. Sent once more within the grace window (10 seconds unless configured), it answers
-     * the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after the new one was used,
-     * it is treated as stolen: the whole session ends, access tokens included. A refresh token that was delivered in a cookie
-     * is accepted only from the cookie.
+     * Takes the token that was mailed to the address; it works once. Afterwards the account can sign in with the address and
+     * reset its password through it. A change of address also needs an access token of the session that asked for it, or the
+     * password.
      */
-    public refresh<ThrowOnError extends boolean = true>(options?: Options<RefreshData, ThrowOnError>): RequestResult<RefreshResponses, RefreshErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).post<RefreshResponses, RefreshErrors, ThrowOnError, 'data'>({
+    public verifyEmail<ThrowOnError extends boolean = true>(options: Options<VerifyEmailData, ThrowOnError>): RequestResult<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<VerifyEmailResponses, VerifyEmailErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
             security: [
                 {
-                    key: 'refreshToken',
+                    key: 'accessToken',
                     scheme: 'bearer',
                     type: 'http'
                 },
                 {
                     in: 'cookie',
-                    name: 'keycard_refresh',
+                    name: 'keycard_access',
                     type: 'apiKey'
                 },
                 { name: 'X-CSRF-TOKEN', type: 'apiKey' }
             ],
-            url: '/v1/auth/refresh',
-            ...options
-        });
-    }
-    
-    /**
-     * Register
-     *
-     * Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail address is in use by
-     * somebody else is never told.
-     */
-    public register<ThrowOnError extends boolean = true>(options: Options<RegisterData, ThrowOnError>): RequestResult<RegisterResponses, RegisterErrors, ThrowOnError, 'data'> {
-        return (options.client ?? this.client).post<RegisterResponses, RegisterErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            url: '/v1/auth/register',
+            url: '/v1/auth/email/verify',
             ...options,
             headers: {
                 'Content-Type': 'application/json',
@@ -609,45 +246,81 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Ask who is calling
+     * Ask for a mail that resets the password
      *
-     * Works with and without a token. A token that is sent must be good: a bad one is refused, not taken for none.
+     * The answer and the work are the same whether an account has verified the address or not.
      */
-    public getSession<ThrowOnError extends boolean = true>(options?: Options<GetSessionData, ThrowOnError>): RequestResult<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetSessionResponses, GetSessionErrors, ThrowOnError, 'data'>({
+    public forgotPassword<ThrowOnError extends boolean = true>(options: Options<ForgotPasswordData, ThrowOnError>): RequestResult<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<ForgotPasswordResponses, ForgotPasswordErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [{
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                }, {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                }],
-            url: '/v1/auth/session',
-            ...options
+            url: '/v1/auth/password/forgot',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
         });
     }
     
     /**
-     * Get the public configuration
+     * Reset a forgotten password
      *
-     * Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+     * Takes the token that was mailed to the verified address; it works once. Every session ends, and mailed tokens and a
+     * pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
      */
-    public getConfig<ThrowOnError extends boolean = true>(options?: Options<GetConfigData, ThrowOnError>): RequestResult<GetConfigResponses, GetConfigErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<GetConfigResponses, GetConfigErrors, ThrowOnError, 'data'>({
+    public resetPassword<ThrowOnError extends boolean = true>(options: Options<ResetPasswordData, ThrowOnError>): RequestResult<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<ResetPasswordResponses, ResetPasswordErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            url: '/v1/config',
-            ...options
+            url: '/v1/auth/password/reset',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Undo a change of the e-mail address
+     *
+     * Takes the token that was mailed to the old address, for 7 days, without signing in. Every session ends. The password stays
+     * the same: reset it afterwards if somebody else knows it.
+     */
+    public undoEmailChange<ThrowOnError extends boolean = true>(options: Options<UndoEmailChangeData, ThrowOnError>): RequestResult<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<UndoEmailChangeResponses, UndoEmailChangeErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/email/undo',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Ask what a mailed token is for
+     *
+     * For the page behind a mailed link, which shows the account before the person confirms. The token stays usable.
+     */
+    public describeMailedToken<ThrowOnError extends boolean = true>(options: Options<DescribeMailedTokenData, ThrowOnError>): RequestResult<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<DescribeMailedTokenResponses, DescribeMailedTokenErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/auth/mailed-token',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
         });
     }
     
     /**
      * Delete your account
      *
-     * At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened under the bare id, and for
-     * 30 days (unless configured otherwise) from where. Nobody can register your username again. A mail confirms the deletion.
+     * Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps the events with the
+     * user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can register your username
+     * again. A mail confirms the deletion.
      */
     public deleteMe<ThrowOnError extends boolean = true>(options?: Options<DeleteMeData, ThrowOnError>): RequestResult<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).delete<DeleteMeResponses, DeleteMeErrors, ThrowOnError, 'data'>({
@@ -673,7 +346,7 @@ export class Operations extends HeyApiClient {
     /**
      * Get your account
      *
-     * Your name, your roles and your profile, as they are now.
+     * Your current username, roles and profile.
      */
     public getMe<ThrowOnError extends boolean = true>(options?: Options<GetMeData, ThrowOnError>): RequestResult<GetMeResponses, GetMeErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).get<GetMeResponses, GetMeErrors, ThrowOnError, 'data'>({
@@ -695,7 +368,7 @@ export class Operations extends HeyApiClient {
     /**
      * Change your profile
      *
-     * Members that are left out stay as they are; `null` empties one.
+     * Members that you leave out do not change; `null` clears a member.
      */
     public updateMe<ThrowOnError extends boolean = true>(options: Options<UpdateMeData, ThrowOnError>): RequestResult<UpdateMeResponses, UpdateMeErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).patch<UpdateMeResponses, UpdateMeErrors, ThrowOnError, 'data'>({
@@ -725,8 +398,9 @@ export class Operations extends HeyApiClient {
     /**
      * Change your e-mail address
      *
-     * Takes effect when the new address is verified with the token that is mailed there, by this session or with the password.
-     * The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows what is asked for.
+     * Takes effect when the new address is verified: with the token that is mailed to it, and by this session or with the
+     * password. Until then `pending_email` is the new address. The old address gets a mail at once, with a link that undoes the
+     * change for 7 days.
      */
     public changeEmail<ThrowOnError extends boolean = true>(options: Options<ChangeEmailData, ThrowOnError>): RequestResult<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).put<ChangeEmailResponses, ChangeEmailErrors, ThrowOnError, 'data'>({
@@ -754,35 +428,9 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * Withdraw a change of your e-mail address
-     *
-     * The address that waits for its verification is forgotten. None is no error.
-     */
-    public withdrawEmailChange<ThrowOnError extends boolean = true>(options?: Options<WithdrawEmailChangeData, ThrowOnError>): RequestResult<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).delete<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'>({
-            responseStyle: 'data',
-            security: [
-                {
-                    key: 'accessToken',
-                    scheme: 'bearer',
-                    type: 'http'
-                },
-                {
-                    in: 'cookie',
-                    name: 'keycard_access',
-                    type: 'apiKey'
-                },
-                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
-            ],
-            url: '/v1/users/me/email/pending',
-            ...options
-        });
-    }
-    
-    /**
      * Mail a new token that verifies your address
      *
-     * To the address that waits for its verification. Tokens from earlier mails are dead.
+     * Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
      */
     public sendVerification<ThrowOnError extends boolean = true>(options?: Options<SendVerificationData, ThrowOnError>): RequestResult<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).post<SendVerificationResponses, SendVerificationErrors, ThrowOnError, 'data'>({
@@ -806,23 +454,27 @@ export class Operations extends HeyApiClient {
     }
     
     /**
-     * List what happened to your account
+     * Withdraw a change of your e-mail address
      *
-     * Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     * Forgets the pending address. It is no error if there is none.
      */
-    public listMyEvents<ThrowOnError extends boolean = true>(options?: Options<ListMyEventsData, ThrowOnError>): RequestResult<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'> {
-        return (options?.client ?? this.client).get<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'>({
+    public withdrawEmailChange<ThrowOnError extends boolean = true>(options?: Options<WithdrawEmailChangeData, ThrowOnError>): RequestResult<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).delete<WithdrawEmailChangeResponses, WithdrawEmailChangeErrors, ThrowOnError, 'data'>({
             responseStyle: 'data',
-            security: [{
+            security: [
+                {
                     key: 'accessToken',
                     scheme: 'bearer',
                     type: 'http'
-                }, {
+                },
+                {
                     in: 'cookie',
                     name: 'keycard_access',
                     type: 'apiKey'
-                }],
-            url: '/v1/users/me/events',
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/users/me/email/pending',
             ...options
         });
     }
@@ -830,8 +482,8 @@ export class Operations extends HeyApiClient {
     /**
      * Change your password
      *
-     * Renews this session: use the pair in the answer, every token from before is dead. Every other session ends, and everything
-     * that waits in the account is withdrawn (mailed tokens, a pending address).
+     * Renews this session: store both tokens of the answer, because the tokens from before stop working. Every other session
+     * ends, and mailed tokens and a pending address are withdrawn.
      */
     public changePassword<ThrowOnError extends boolean = true>(options: Options<ChangePasswordData, ThrowOnError>): RequestResult<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).put<ChangePasswordResponses, ChangePasswordErrors, ThrowOnError, 'data'>({
@@ -855,6 +507,28 @@ export class Operations extends HeyApiClient {
                 'Content-Type': 'application/json',
                 ...options.headers
             }
+        });
+    }
+    
+    /**
+     * List what happened to your account
+     *
+     * Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are known.
+     */
+    public listMyEvents<ThrowOnError extends boolean = true>(options?: Options<ListMyEventsData, ThrowOnError>): RequestResult<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListMyEventsResponses, ListMyEventsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/users/me/events',
+            ...options
         });
     }
     
@@ -887,7 +561,7 @@ export class Operations extends HeyApiClient {
     /**
      * List your sessions
      *
-     * One for each sign-in that is still open, newest first; `current` marks the one you are using.
+     * One for each sign-in that has not ended, newest first. `current` marks the session of this request.
      */
     public listSessions<ThrowOnError extends boolean = true>(options?: Options<ListSessionsData, ThrowOnError>): RequestResult<ListSessionsResponses, ListSessionsErrors, ThrowOnError, 'data'> {
         return (options?.client ?? this.client).get<ListSessionsResponses, ListSessionsErrors, ThrowOnError, 'data'>({
@@ -909,7 +583,7 @@ export class Operations extends HeyApiClient {
     /**
      * End one of your sessions
      *
-     * Its tokens are dead at the next request. The session of another person answers as if it did not exist.
+     * Its tokens stop working at once. The session of another person gets the same answer as one that does not exist.
      */
     public revokeSession<ThrowOnError extends boolean = true>(options: Options<RevokeSessionData, ThrowOnError>): RequestResult<RevokeSessionResponses, RevokeSessionErrors, ThrowOnError, 'data'> {
         return (options.client ?? this.client).delete<RevokeSessionResponses, RevokeSessionErrors, ThrowOnError, 'data'>({
@@ -928,6 +602,335 @@ export class Operations extends HeyApiClient {
                 { name: 'X-CSRF-TOKEN', type: 'apiKey' }
             ],
             url: '/v1/users/me/sessions/{session_id}',
+            ...options
+        });
+    }
+    
+    /**
+     * List users
+     *
+     * Newest first. Filters are combined: a user must match all of them.
+     */
+    public listUsers<ThrowOnError extends boolean = true>(options?: Options<ListUsersData, ThrowOnError>): RequestResult<ListUsersResponses, ListUsersErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListUsersResponses, ListUsersErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/admin/users',
+            ...options
+        });
+    }
+    
+    /**
+     * Create a user
+     *
+     * With a password, with a password hash from another application, or with neither: then the user sets a password with
+     * *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
+     */
+    public createUser<ThrowOnError extends boolean = true>(options: Options<CreateUserData, ThrowOnError>): RequestResult<CreateUserResponses, CreateUserErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<CreateUserResponses, CreateUserErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/admin/users',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Delete a user
+     *
+     * Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who holds a role that you
+     * do not hold. Delete your own account with `delete_me`.
+     */
+    public deleteUser<ThrowOnError extends boolean = true>(options: Options<DeleteUserData, ThrowOnError>): RequestResult<DeleteUserResponses, DeleteUserErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).delete<DeleteUserResponses, DeleteUserErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/admin/users/{user_id}',
+            ...options
+        });
+    }
+    
+    /**
+     * Get a user
+     *
+     * The `ETag` is the version of the user; send it as `If-Match` with a change.
+     */
+    public getUser<ThrowOnError extends boolean = true>(options: Options<GetUserData, ThrowOnError>): RequestResult<GetUserResponses, GetUserErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).get<GetUserResponses, GetUserErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/admin/users/{user_id}',
+            ...options
+        });
+    }
+    
+    /**
+     * Change a user
+     *
+     * Members that you leave out do not change. A suspension takes effect at once: every session ends, and mailed tokens and a
+     * pending address are withdrawn. When the address changes, the former address gets a mail. You cannot suspend yourself or
+     * the last administrator. You cannot suspend, or change the address of, a user who holds a role that you do not hold.
+     */
+    public updateUser<ThrowOnError extends boolean = true>(options: Options<UpdateUserData, ThrowOnError>): RequestResult<UpdateUserResponses, UpdateUserErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).patch<UpdateUserResponses, UpdateUserErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/admin/users/{user_id}',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Set the roles of a user
+     *
+     * Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with the new roles. You
+     * cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user gets a mail.
+     */
+    public setUserRoles<ThrowOnError extends boolean = true>(options: Options<SetUserRolesData, ThrowOnError>): RequestResult<SetUserRolesResponses, SetUserRolesErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).put<SetUserRolesResponses, SetUserRolesErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/admin/users/{user_id}/roles',
+            ...options,
+            headers: {
+                'Content-Type': 'application/json',
+                ...options.headers
+            }
+        });
+    }
+    
+    /**
+     * Revoke all tokens of a user
+     *
+     * Every token that was issued until now stops working, and mailed tokens and a pending address are withdrawn. The user can
+     * sign in again at once, and gets a mail.
+     */
+    public revokeUser<ThrowOnError extends boolean = true>(options: Options<RevokeUserData, ThrowOnError>): RequestResult<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).post<RevokeUserResponses, RevokeUserErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [
+                {
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                },
+                {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                },
+                { name: 'X-CSRF-TOKEN', type: 'apiKey' }
+            ],
+            url: '/v1/admin/users/{user_id}/revoke',
+            ...options
+        });
+    }
+    
+    /**
+     * List the sessions of a user
+     *
+     * The list that the user sees with `list_sessions`. `current` marks the session of this request, if it is in the list.
+     */
+    public listUserSessions<ThrowOnError extends boolean = true>(options: Options<ListUserSessionsData, ThrowOnError>): RequestResult<ListUserSessionsResponses, ListUserSessionsErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).get<ListUserSessionsResponses, ListUserSessionsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/admin/users/{user_id}/sessions',
+            ...options
+        });
+    }
+    
+    /**
+     * List what happened to accounts
+     *
+     * Newest first. Filters are combined: an event must match all of them.
+     */
+    public listEvents<ThrowOnError extends boolean = true>(options?: Options<ListEventsData, ThrowOnError>): RequestResult<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListEventsResponses, ListEventsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            security: [{
+                    key: 'accessToken',
+                    scheme: 'bearer',
+                    type: 'http'
+                }, {
+                    in: 'cookie',
+                    name: 'keycard_access',
+                    type: 'apiKey'
+                }],
+            url: '/v1/admin/events',
+            ...options
+        });
+    }
+    
+    /**
+     * Get the server metadata
+     *
+     * For libraries that know the issuer and look for its signing keys.
+     */
+    public getMetadata<ThrowOnError extends boolean = true>(options?: Options<GetMetadataData, ThrowOnError>): RequestResult<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetMetadataResponses, GetMetadataErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/.well-known/oauth-authorization-server',
+            ...options
+        });
+    }
+    
+    /**
+     * Get the public configuration
+     *
+     * What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of cookies.
+     */
+    public getConfig<ThrowOnError extends boolean = true>(options?: Options<GetConfigData, ThrowOnError>): RequestResult<GetConfigResponses, GetConfigErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetConfigResponses, GetConfigErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/v1/config',
+            ...options
+        });
+    }
+    
+    /**
+     * List every kind of problem
+     *
+     * Every `type` that an error of this API can have. A browser gets a page.
+     */
+    public listProblems<ThrowOnError extends boolean = true>(options?: Options<ListProblemsData, ThrowOnError>): RequestResult<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ListProblemsResponses, ListProblemsErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/problems',
+            ...options
+        });
+    }
+    
+    /**
+     * Explain one kind of problem
+     *
+     * What happened, and what to do. A browser gets a page.
+     */
+    public getProblem<ThrowOnError extends boolean = true>(options: Options<GetProblemData, ThrowOnError>): RequestResult<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'> {
+        return (options.client ?? this.client).get<GetProblemResponses, GetProblemErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/problems/{slug}',
+            ...options
+        });
+    }
+    
+    /**
+     * Get the keys that verify access tokens
+     *
+     * Other services verify access tokens with these keys, without a secret and without a call per request. A key is published
+     * before it signs a token, until its last token has expired. Cache the keys, and read them again when a token has an unknown
+     * `kid`.
+     */
+    public getJwks<ThrowOnError extends boolean = true>(options?: Options<GetJwksData, ThrowOnError>): RequestResult<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<GetJwksResponses, GetJwksErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/.well-known/jwks.json',
+            ...options
+        });
+    }
+    
+    /**
+     * Ask whether the process is alive
+     *
+     * Asks neither the database nor Redis.
+     */
+    public live<ThrowOnError extends boolean = true>(options?: Options<LiveData, ThrowOnError>): RequestResult<LiveResponses, unknown, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<LiveResponses, unknown, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/health/live',
+            ...options
+        });
+    }
+    
+    /**
+     * Ask whether the service is ready
+     *
+     * Checks the database, its migrations, and Redis if it is configured. The answer does not say which of them is not ready.
+     */
+    public ready<ThrowOnError extends boolean = true>(options?: Options<ReadyData, ThrowOnError>): RequestResult<ReadyResponses, ReadyErrors, ThrowOnError, 'data'> {
+        return (options?.client ?? this.client).get<ReadyResponses, ReadyErrors, ThrowOnError, 'data'>({
+            responseStyle: 'data',
+            url: '/health/ready',
             ...options
         });
     }

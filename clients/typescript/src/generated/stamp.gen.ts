@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '2f4b87300ccc171bc79438dd318f534b654c6641c785a1746a120bb0b35e20cc',
+  sha256: '9eaf246f1283c516008e027d55905b4cd4fe3618c21b3f0d32bf76f5efc1cd76',
 } as const;

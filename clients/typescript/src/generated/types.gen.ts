@@ -6,19 +6,19 @@ export type ClientOptions = {
 
 export type AdminUser = {
     /**
-     * Never changes.
+     * The id of the user; it never changes.
      */
     id: string;
     /**
-     * As it was registered.
+     * The username; it never changes.
      */
     username: string;
     /**
-     * How they want to be called.
+     * The name to show instead of the username; null for none.
      */
     display_name: string | null;
     /**
-     * Their address, verified or not.
+     * The e-mail address, verified or not; null for none.
      */
     email: string | null;
     /**
@@ -30,23 +30,23 @@ export type AdminUser = {
      */
     pending_email: string | null;
     /**
-     * The roles they hold, sorted.
+     * The roles of the user, sorted.
      */
     roles: Array<string>;
     /**
-     * Whether they can sign in.
+     * Whether the user can sign in.
      */
     status: 'active' | 'suspended';
     /**
-     * When they registered.
+     * When the account was made.
      */
     created_at: string;
     /**
-     * When this record last changed.
+     * When the account last changed.
      */
     updated_at: string;
     /**
-     * Null for somebody who may sign in.
+     * The suspension; null if the account is not suspended.
      */
     suspension: Suspension | null;
 };
@@ -76,38 +76,38 @@ export type Config = {
      */
     deliveries: Array<string>;
     /**
-     * For new passwords.
+     * The rules for new passwords.
      */
     password_policy: PasswordPolicy;
     /**
-     * In seconds.
+     * How long tokens and sessions are valid, in seconds.
      */
     token_lifetimes: TokenLifetimes;
     /**
-     * Empty when nothing is counted.
+     * The rate limits; empty if there are none.
      */
     rate_limits: Array<RateLimit>;
     /**
-     * For deliveries with cookies.
+     * The names of the cookies and of the CSRF header.
      */
     cookies: CookieNames;
 };
 
 export type CookieNames = {
     /**
-     * The access token.
+     * The cookie of the access token.
      */
     access: string;
     /**
-     * The refresh token.
+     * The cookie of the refresh token.
      */
     refresh: string;
     /**
-     * The CSRF value.
+     * The cookie of the CSRF value.
      */
     csrf: string;
     /**
-     * Where to send it.
+     * The header to send the CSRF value in.
      */
     csrf_header: string;
 };
@@ -132,39 +132,39 @@ export type EmailVerification = {
 
 export type Event = {
     /**
-     * Never changes.
+     * The id of the event; it never changes.
      */
     id: string;
     /**
-     * What happened: a value of the parameter `type` of `list_events`; more may come.
+     * What happened: a value of the parameter `type` of `list_events`. Later versions may add more.
      */
     type: string;
     /**
-     * When.
+     * When it happened.
      */
     created_at: string;
     /**
-     * Whose account; null where no account was meant that exists.
+     * The account that it happened to; null if there is no such account.
      */
     user_id: string | null;
     /**
-     * Who did it; null for the command line and where nobody was signed in.
+     * The user who did it; null for the command line, and if nobody was signed in.
      */
     actor_id: string | null;
     /**
-     * The session it was about, or else the one it was done with.
+     * The session that it happened to, or else the session of the request.
      */
     session_id: string | null;
     /**
-     * Where the request came from.
+     * The IP address that the request came from.
      */
     ip_address: string | null;
     /**
-     * What the client called itself.
+     * The User-Agent header of the request.
      */
     user_agent: string | null;
     /**
-     * A few words more.
+     * More about the event, in a few words.
      */
     detail: string | null;
 };
@@ -175,26 +175,26 @@ export type EventPage = {
      */
     items: Array<Event>;
     /**
-     * Pass it as `cursor` for the next page; null on the last.
+     * The `cursor` of the next page; null on the last page.
      */
     next_cursor: string | null;
 };
 
 export type Features = {
     /**
-     * Anybody may register.
+     * Whether anybody may register.
      */
     registration: boolean;
     /**
-     * /docs is served.
+     * Whether /docs is served.
      */
     documentation: boolean;
     /**
-     * Requests are counted.
+     * Whether rate limits are enforced.
      */
     rate_limits: boolean;
     /**
-     * Browsers of some other origins may call.
+     * Whether pages of other origins may call this API (CORS).
      */
     cross_origin: boolean;
 };
@@ -204,61 +204,61 @@ export type Features = {
  */
 export type InputError = {
     /**
-     * In the body, as a JSON Pointer (RFC 6901).
+     * The place of the fault in the body, as a JSON Pointer (RFC 6901).
      */
     pointer?: string;
     /**
-     * The name of a query parameter.
+     * The name of the query parameter that is wrong.
      */
     parameter?: string;
     /**
-     * The name of a header.
+     * The name of the header that is wrong.
      */
     header?: string;
     /**
-     * What is wrong with it.
+     * What is wrong with the value.
      */
     detail: string;
 };
 
 export type Jwk = {
     /**
-     * Key type.
+     * The type of the key.
      */
     kty: string;
     /**
-     * What it is for: signatures.
+     * The use of the key: signatures.
      */
     use: string;
     /**
-     * The one algorithm it may be used with.
+     * The algorithm of the key, the only one to accept with it.
      */
     alg: string;
     /**
-     * RFC 7638 thumbprint.
+     * The id of the key: its thumbprint (RFC 7638).
      */
     kid: string;
     /**
-     * Curve, for EdDSA.
+     * The curve, with EdDSA.
      */
     crv?: string;
     /**
-     * Public key, for EdDSA.
+     * The public key, with EdDSA.
      */
     x?: string;
     /**
-     * Modulus, for RS256.
+     * The modulus, with RS256.
      */
     n?: string;
     /**
-     * Exponent, for RS256.
+     * The exponent, with RS256.
      */
     e?: string;
 };
 
 export type Jwks = {
     /**
-     * Newest first; empty with HS256.
+     * The keys, newest first; empty with HS256.
      */
     keys: Array<Jwk>;
 };
@@ -280,11 +280,11 @@ export type LoginRequest = {
 
 export type MailedToken = {
     /**
-     * `verify_email`, `change_email`, `reset_password` or `undo_email`; more may come.
+     * `verify_email`, `change_email`, `reset_password` or `undo_email`; later versions may add more.
      */
     purpose: string;
     /**
-     * The account.
+     * The username of the account.
      */
     username: string;
     /**
@@ -292,7 +292,7 @@ export type MailedToken = {
      */
     email: string;
     /**
-     * Until when it can be used.
+     * When the token expires.
      */
     expires_at: string;
 };
@@ -310,26 +310,26 @@ export type Metadata = {
      */
     issuer: string;
     /**
-     * The signing keys.
+     * The URL of the signing keys.
      */
     jwks_uri: string;
     /**
-     * This API for people.
+     * The URL of the documentation.
      */
     service_documentation: string;
     /**
-     * None: there is no authorization endpoint.
+     * Empty, because there is no authorization endpoint.
      */
     response_types_supported: Array<string>;
     /**
-     * None: sign in with the login operation.
+     * Empty: sign in with the operation `login`.
      */
     grant_types_supported: Array<string>;
 };
 
 export type NewUser = {
     /**
-     * Unique without regard to case, and public.
+     * The username, public and unique; case does not count.
      */
     username: string;
     /**
@@ -337,7 +337,7 @@ export type NewUser = {
      */
     password?: string;
     /**
-     * argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
+     * The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:` or `pbkdf2:`.
      */
     password_hash?: string;
     /**
@@ -345,15 +345,15 @@ export type NewUser = {
      */
     email?: string;
     /**
-     * Whether you vouch for the address; else a mail asks for the proof.
+     * Whether the address counts as verified. If not, a mail asks the user to verify it.
      */
     email_verified?: boolean;
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string;
     /**
-     * All the roles that the user shall hold; you can give only your own.
+     * All roles of the user. You can give only roles that you hold.
      */
     roles?: Array<string>;
 };
@@ -371,19 +371,19 @@ export type PasswordChange = {
 
 export type PasswordPolicy = {
     /**
-     * The preset.
+     * The name of the policy.
      */
     name: string;
     /**
-     * Characters at least.
+     * The least number of characters.
      */
     min_length: number;
     /**
-     * Characters at most.
+     * The greatest number of characters.
      */
     max_length: number;
     /**
-     * A regular expression it must contain; empty for none.
+     * A regular expression that the password must match somewhere; empty for none.
      */
     pattern: string;
     /**
@@ -408,7 +408,7 @@ export type PasswordReset = {
  */
 export type Problem = {
     /**
-     * The kind of problem; leads to its explanation.
+     * The kind of problem; this URL explains it.
      */
     type: string;
     /**
@@ -420,30 +420,30 @@ export type Problem = {
      */
     status: number;
     /**
-     * This occurrence, for a person.
+     * What went wrong in this request, for a person to read.
      */
     detail: string;
     /**
-     * Under which the operator finds it in the log.
+     * The id of the request, for the operator to find it in the log.
      */
     request_id: string;
     /**
-     * Faults of the input.
+     * The faults of the input, if it has any.
      */
     errors?: Array<InputError>;
 };
 
 export type ProblemType = {
     /**
-     * The `type` of such a problem.
+     * The `type` of a problem of this kind.
      */
     type: string;
     /**
-     * Its name; never changes.
+     * The name of the kind; it never changes.
      */
     slug: string;
     /**
-     * In a few words.
+     * The kind in a few words.
      */
     title: string;
     /**
@@ -462,33 +462,33 @@ export type ProblemType = {
 
 export type ProblemTypes = {
     /**
-     * Sorted by slug.
+     * Every kind of problem, sorted by slug.
      */
     items: Array<ProblemType>;
 };
 
 export type ProfileChange = {
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string | null;
 };
 
 export type RateLimit = {
     /**
-     * As in the RateLimit-Policy header.
+     * The name of the limit in the RateLimit-Policy header.
      */
     name: string;
     /**
-     * Requests.
+     * The number of requests.
      */
     limit: number;
     /**
-     * Seconds.
+     * The window in seconds.
      */
     window: number;
     /**
-     * What is counted.
+     * Whose requests are counted together.
      */
     counts: string;
 };
@@ -509,7 +509,7 @@ export type ReauthenticateRequest = {
 
 export type RegisterRequest = {
     /**
-     * Unique without regard to case, and public.
+     * The username, public and unique; case does not count.
      */
     username: string;
     /**
@@ -521,21 +521,21 @@ export type RegisterRequest = {
      */
     email?: string;
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string;
 };
 
 export type RolesRequest = {
     /**
-     * All the roles that the user shall hold; you can give only your own.
+     * All roles of the user. You can give only roles that you hold.
      */
     roles: Array<string>;
 };
 
 export type Session = {
     /**
-     * The `sid` of its tokens.
+     * The id of the session, the `sid` of its tokens.
      */
     id: string;
     /**
@@ -543,11 +543,11 @@ export type Session = {
      */
     current: boolean;
     /**
-     * How its tokens travel.
+     * How the tokens of the session are delivered.
      */
     delivery: 'body' | 'hybrid' | 'cookie';
     /**
-     * The address of the last sign-in or refresh.
+     * The IP address of the last sign-in or refresh.
      */
     ip_address: string | null;
     /**
@@ -555,15 +555,15 @@ export type Session = {
      */
     user_agent: string | null;
     /**
-     * The sign-in.
+     * When the session began.
      */
     created_at: string;
     /**
-     * The last sign-in or refresh.
+     * When the session was last refreshed, or else began.
      */
     last_used_at: string;
     /**
-     * When it ends, however often it is refreshed.
+     * When the session ends at the latest. Refreshing does not extend it.
      */
     expires_at: string;
 };
@@ -574,75 +574,75 @@ export type SessionPage = {
      */
     items: Array<Session>;
     /**
-     * Pass it as `cursor` for the next page; null on the last.
+     * The `cursor` of the next page; null on the last page.
      */
     next_cursor: string | null;
 };
 
 export type Suspension = {
     /**
-     * Why, for other administrators.
+     * The reason, for other administrators to read.
      */
     reason: string | null;
     /**
-     * When it ends by itself; null for never.
+     * When the suspension ends; null if it does not end by itself.
      */
     until: string | null;
 };
 
 export type SuspensionRequest = {
     /**
-     * Why, for other administrators.
+     * The reason, for other administrators to read.
      */
     reason?: string | null;
     /**
-     * When it ends by itself; null for never.
+     * When the suspension ends; null if it does not end by itself.
      */
     until?: string | null;
 };
 
 export type TokenLifetimes = {
     /**
-     * An access token.
+     * Of an access token.
      */
     access_token: number;
     /**
-     * A refresh token; each rotation starts it anew.
+     * Of a refresh token; each refresh returns one with the full lifetime.
      */
     refresh_token: number;
     /**
-     * A session, however often refreshed.
+     * Of a session; refreshing does not extend it.
      */
     session: number;
     /**
-     * How long a spent refresh token answers its successor.
+     * How long a used refresh token can be sent again for the same new pair.
      */
     refresh_grace: number;
     /**
-     * How long after a password a token is fresh.
+     * How long a token counts as fresh after the password was given.
      */
     fresh: number;
 };
 
 export type TokenPair = {
     /**
-     * How to present it.
+     * How to send the access token: `Authorization: Bearer`.
      */
     token_type: 'Bearer';
     /**
-     * Life of the access token in seconds, from its issue.
+     * Lifetime of the access token in seconds, from its issue.
      */
     expires_in: number;
     /**
-     * Life of the refresh token in seconds, from its issue.
+     * Lifetime of the refresh token in seconds, from its issue.
      */
     refresh_expires_in: number;
     /**
-     * The session, as in the list of sessions.
+     * The `id` of the session in the list of sessions.
      */
     session_id: string;
     /**
-     * How this session's tokens travel.
+     * How the tokens of this session are delivered.
      */
     delivery: 'body' | 'hybrid' | 'cookie';
     /**
@@ -661,19 +661,19 @@ export type TokenPair = {
 
 export type User = {
     /**
-     * Never changes.
+     * The id of the user; it never changes.
      */
     id: string;
     /**
-     * As it was registered.
+     * The username; it never changes.
      */
     username: string;
     /**
-     * How they want to be called.
+     * The name to show instead of the username; null for none.
      */
     display_name: string | null;
     /**
-     * Their address, verified or not.
+     * The e-mail address, verified or not; null for none.
      */
     email: string | null;
     /**
@@ -685,26 +685,26 @@ export type User = {
      */
     pending_email: string | null;
     /**
-     * The roles they hold, sorted.
+     * The roles of the user, sorted.
      */
     roles: Array<string>;
     /**
-     * Whether they can sign in.
+     * Whether the user can sign in.
      */
     status: 'active' | 'suspended';
     /**
-     * When they registered.
+     * When the account was made.
      */
     created_at: string;
     /**
-     * When this record last changed.
+     * When the account last changed.
      */
     updated_at: string;
 };
 
 export type UserChange = {
     /**
-     * How you want to be called.
+     * The name to show instead of the username.
      */
     display_name?: string | null;
     /**
@@ -712,11 +712,11 @@ export type UserChange = {
      */
     email?: string | null;
     /**
-     * Whether you vouch for the address.
+     * Whether the address counts as verified.
      */
     email_verified?: boolean;
     /**
-     * Suspends, and ends every session; null lifts a suspension.
+     * Suspends the account and ends every session; null ends a suspension.
      */
     suspension?: SuspensionRequest | null;
 };
@@ -727,14 +727,14 @@ export type UserPage = {
      */
     items: Array<AdminUser>;
     /**
-     * Pass it as `cursor` for the next page; null on the last.
+     * The `cursor` of the next page; null on the last page.
      */
     next_cursor: string | null;
 };
 
 export type WhoAmI = {
     /**
-     * Whether the request carried a good access token.
+     * Whether the request carried a valid access token.
      */
     authenticated: boolean;
     /**
@@ -747,302 +747,20 @@ export type WhoAmI = {
     session?: Session;
 };
 
-export type GetJwksData = {
-    body?: never;
+export type RegisterData = {
+    body: RegisterRequest;
     path?: never;
     query?: never;
-    url: '/.well-known/jwks.json';
+    url: '/v1/auth/register';
 };
 
-export type GetJwksErrors = {
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type GetJwksError = GetJwksErrors[keyof GetJwksErrors];
-
-export type GetJwksResponses = {
-    /**
-     * The key set (RFC 7517).
-     */
-    200: Jwks;
-};
-
-export type GetJwksResponse = GetJwksResponses[keyof GetJwksResponses];
-
-export type GetMetadataData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/.well-known/oauth-authorization-server';
-};
-
-export type GetMetadataErrors = {
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-};
-
-export type GetMetadataError = GetMetadataErrors[keyof GetMetadataErrors];
-
-export type GetMetadataResponses = {
-    /**
-     * The metadata (RFC 8414).
-     */
-    200: Metadata;
-};
-
-export type GetMetadataResponse = GetMetadataResponses[keyof GetMetadataResponses];
-
-export type LiveData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/health/live';
-};
-
-export type LiveResponses = {
-    /**
-     * The process answers.
-     */
-    200: Alive;
-};
-
-export type LiveResponse = LiveResponses[keyof LiveResponses];
-
-export type ReadyData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/health/ready';
-};
-
-export type ReadyErrors = {
-    /**
-     * The service is not ready (`not-ready`).
-     */
-    503: Problem;
-};
-
-export type ReadyError = ReadyErrors[keyof ReadyErrors];
-
-export type ReadyResponses = {
-    /**
-     * Ready to serve.
-     */
-    200: Ready;
-};
-
-export type ReadyResponse = ReadyResponses[keyof ReadyResponses];
-
-export type ListProblemsData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/problems';
-};
-
-export type ListProblemsErrors = {
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-};
-
-export type ListProblemsError = ListProblemsErrors[keyof ListProblemsErrors];
-
-export type ListProblemsResponses = {
-    /**
-     * Every kind of problem, for people as HTML and for programs as JSON.
-     */
-    200: ProblemTypes;
-};
-
-export type ListProblemsResponse = ListProblemsResponses[keyof ListProblemsResponses];
-
-export type GetProblemData = {
-    body?: never;
-    path: {
-        /**
-         * The slug: the last part of the problem's `type`.
-         */
-        slug: string;
-    };
-    query?: never;
-    url: '/problems/{slug}';
-};
-
-export type GetProblemErrors = {
-    /**
-     * Not found (`not-found`).
-     */
-    404: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-};
-
-export type GetProblemError = GetProblemErrors[keyof GetProblemErrors];
-
-export type GetProblemResponses = {
-    /**
-     * The kind of problem, for people as HTML and for programs as JSON.
-     */
-    200: ProblemType;
-};
-
-export type GetProblemResponse = GetProblemResponses[keyof GetProblemResponses];
-
-export type ListEventsData = {
-    body?: never;
-    path?: never;
-    query?: {
-        /**
-         * How many items to return at most.
-         */
-        limit?: number;
-        /**
-         * `next_cursor` of the page before.
-         */
-        cursor?: string;
-        /**
-         * Only events of this account.
-         */
-        user_id?: string;
-        /**
-         * What happened.
-         */
-        type?: 'deletion' | 'email_change_requested' | 'email_change_undone' | 'email_change_withdrawn' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refresh_repeated' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
-        /**
-         * Only from this moment on.
-         */
-        since?: string;
-        /**
-         * Only before this moment.
-         */
-        until?: string;
-    };
-    url: '/v1/admin/events';
-};
-
-export type ListEventsErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ListEventsError = ListEventsErrors[keyof ListEventsErrors];
-
-export type ListEventsResponses = {
-    /**
-     * A page of the audit log.
-     */
-    200: EventPage;
-};
-
-export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
-
-export type ListUsersData = {
-    body?: never;
-    path?: never;
-    query?: {
-        /**
-         * How many items to return at most.
-         */
-        limit?: number;
-        /**
-         * `next_cursor` of the page before.
-         */
-        cursor?: string;
-        /**
-         * The beginning of the username or of the e-mail address.
-         */
-        q?: string;
-        /**
-         * Only people who hold this role.
-         */
-        role?: string;
-        /**
-         * Only people with this status.
-         */
-        status?: 'active' | 'suspended';
-    };
-    url: '/v1/admin/users';
-};
-
-export type ListUsersErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ListUsersError = ListUsersErrors[keyof ListUsersErrors];
-
-export type ListUsersResponses = {
-    /**
-     * A page of users.
-     */
-    200: UserPage;
-};
-
-export type ListUsersResponse = ListUsersResponses[keyof ListUsersResponses];
-
-export type CreateUserData = {
-    body: NewUser;
-    path?: never;
-    query?: never;
-    url: '/v1/admin/users';
-};
-
-export type CreateUserErrors = {
+export type RegisterErrors = {
     /**
      * The request cannot be read (`malformed-request`).
      */
     400: Problem;
     /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * The e-mail address belongs to another account (`email-taken`); There is no address to verify (`nothing-to-verify`); The password is too easy to guess (`password-refused`); A password and a hash at once (`two-passwords`); The username is taken (`username-taken`).
+     * The password is too easy to guess (`password-refused`); The username is taken (`username-taken`).
      */
     409: Problem;
     /**
@@ -1067,64 +785,49 @@ export type CreateUserErrors = {
     503: Problem;
 };
 
-export type CreateUserError = CreateUserErrors[keyof CreateUserErrors];
+export type RegisterError = RegisterErrors[keyof RegisterErrors];
 
-export type CreateUserResponses = {
+export type RegisterResponses = {
     /**
-     * The new user.
+     * Registered.
      */
-    201: AdminUser;
+    201: User;
 };
 
-export type CreateUserResponse = CreateUserResponses[keyof CreateUserResponses];
+export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
 
-export type DeleteUserData = {
-    body?: never;
-    headers?: {
-        /**
-         * The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
-         */
-        'If-Match'?: string;
-    };
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
+export type LoginData = {
+    body: LoginRequest;
+    path?: never;
     query?: never;
-    url: '/v1/admin/users/{user_id}';
+    url: '/v1/auth/login';
 };
 
-export type DeleteUserErrors = {
+export type LoginErrors = {
     /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * The name or the password is wrong (`invalid-credentials`).
      */
     401: Problem;
     /**
-     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
+     * The account is suspended (`account-suspended`).
      */
     403: Problem;
     /**
-     * No such user (`no-such-user`).
+     * The request body is too large (`payload-too-large`).
      */
-    404: Problem;
+    413: Problem;
     /**
-     * This is the last administrator (`last-admin`); This is your own account (`own-account`).
+     * The request body is not JSON (`unsupported-media-type`).
      */
-    409: Problem;
-    /**
-     * The resource has changed (`precondition-failed`).
-     */
-    412: Problem;
+    415: Problem;
     /**
      * The request breaks a rule (`validation-failed`).
      */
     422: Problem;
-    /**
-     * If-Match is missing (`precondition-required`).
-     */
-    428: Problem;
     /**
      * Too many requests (`too-many-requests`).
      */
@@ -1135,326 +838,140 @@ export type DeleteUserErrors = {
     503: Problem;
 };
 
-export type DeleteUserError = DeleteUserErrors[keyof DeleteUserErrors];
+export type LoginError = LoginErrors[keyof LoginErrors];
 
-export type DeleteUserResponses = {
+export type LoginResponses = {
     /**
-     * The account is gone.
+     * Signed in.
+     */
+    200: TokenPair;
+};
+
+export type LoginResponse = LoginResponses[keyof LoginResponses];
+
+export type RefreshData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/refresh';
+};
+
+export type RefreshErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The refresh token was used before (`refresh-token-reused`); The session has ended (`session-ended`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type RefreshError = RefreshErrors[keyof RefreshErrors];
+
+export type RefreshResponses = {
+    /**
+     * Exchanged.
+     */
+    200: TokenPair;
+};
+
+export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
+
+export type LogoutData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/logout';
+};
+
+export type LogoutErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`).
+     */
+    403: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type LogoutError = LogoutErrors[keyof LogoutErrors];
+
+export type LogoutResponses = {
+    /**
+     * Signed out.
      */
     204: void;
 };
 
-export type DeleteUserResponse = DeleteUserResponses[keyof DeleteUserResponses];
+export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
 
-export type GetUserData = {
+export type GetSessionData = {
     body?: never;
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
-    query?: never;
-    url: '/v1/admin/users/{user_id}';
-};
-
-export type GetUserErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * No such user (`no-such-user`).
-     */
-    404: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type GetUserError = GetUserErrors[keyof GetUserErrors];
-
-export type GetUserResponses = {
-    /**
-     * The user.
-     */
-    200: AdminUser;
-};
-
-export type GetUserResponse = GetUserResponses[keyof GetUserResponses];
-
-export type UpdateUserData = {
-    body: UserChange;
-    headers?: {
-        /**
-         * The `ETag` that you have read, or `*` for whatever version there is. Without it the answer is 428.
-         */
-        'If-Match'?: string;
-    };
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
-    query?: never;
-    url: '/v1/admin/users/{user_id}';
-};
-
-export type UpdateUserErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * No such user (`no-such-user`).
-     */
-    404: Problem;
-    /**
-     * The e-mail address belongs to another account (`email-taken`); This is the last administrator (`last-admin`); There is no address to verify (`nothing-to-verify`); This is your own account (`own-account`).
-     */
-    409: Problem;
-    /**
-     * The resource has changed (`precondition-failed`).
-     */
-    412: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * If-Match is missing (`precondition-required`).
-     */
-    428: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type UpdateUserError = UpdateUserErrors[keyof UpdateUserErrors];
-
-export type UpdateUserResponses = {
-    /**
-     * The user after the change.
-     */
-    200: AdminUser;
-};
-
-export type UpdateUserResponse = UpdateUserResponses[keyof UpdateUserResponses];
-
-export type RevokeUserData = {
-    body?: never;
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
-    query?: never;
-    url: '/v1/admin/users/{user_id}/revoke';
-};
-
-export type RevokeUserErrors = {
-    /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * No such user (`no-such-user`).
-     */
-    404: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type RevokeUserError = RevokeUserErrors[keyof RevokeUserErrors];
-
-export type RevokeUserResponses = {
-    /**
-     * Everything issued until now is dead.
-     */
-    204: void;
-};
-
-export type RevokeUserResponse = RevokeUserResponses[keyof RevokeUserResponses];
-
-export type SetUserRolesData = {
-    body: RolesRequest;
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
-    query?: never;
-    url: '/v1/admin/users/{user_id}/roles';
-};
-
-export type SetUserRolesErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * No such user (`no-such-user`).
-     */
-    404: Problem;
-    /**
-     * This is the last administrator (`last-admin`); This is your own account (`own-account`).
-     */
-    409: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type SetUserRolesError = SetUserRolesErrors[keyof SetUserRolesErrors];
-
-export type SetUserRolesResponses = {
-    /**
-     * The user with the new roles.
-     */
-    200: AdminUser;
-};
-
-export type SetUserRolesResponse = SetUserRolesResponses[keyof SetUserRolesResponses];
-
-export type ListUserSessionsData = {
-    body?: never;
-    path: {
-        /**
-         * The `id` of the user.
-         */
-        user_id: string;
-    };
-    query?: {
-        /**
-         * How many items to return at most.
-         */
-        limit?: number;
-        /**
-         * `next_cursor` of the page before.
-         */
-        cursor?: string;
-    };
-    url: '/v1/admin/users/{user_id}/sessions';
-};
-
-export type ListUserSessionsErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * A role is missing (`role-required`).
-     */
-    403: Problem;
-    /**
-     * No such user (`no-such-user`).
-     */
-    404: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ListUserSessionsError = ListUserSessionsErrors[keyof ListUserSessionsErrors];
-
-export type ListUserSessionsResponses = {
-    /**
-     * A page of the user's open sessions.
-     */
-    200: SessionPage;
-};
-
-export type ListUserSessionsResponse = ListUserSessionsResponses[keyof ListUserSessionsResponses];
-
-export type UndoEmailChangeData = {
-    body: MailedTokenRequest;
     path?: never;
     query?: never;
-    url: '/v1/auth/email/undo';
+    url: '/v1/auth/session';
 };
 
-export type UndoEmailChangeErrors = {
+export type GetSessionErrors = {
+    /**
+     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type GetSessionError = GetSessionErrors[keyof GetSessionErrors];
+
+export type GetSessionResponses = {
+    /**
+     * Who is calling, if anybody.
+     */
+    200: WhoAmI;
+};
+
+export type GetSessionResponse = GetSessionResponses[keyof GetSessionResponses];
+
+export type ReauthenticateData = {
+    body: ReauthenticateRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/reauthenticate';
+};
+
+export type ReauthenticateErrors = {
     /**
      * The request cannot be read (`malformed-request`).
      */
     400: Problem;
     /**
-     * The token cannot be used (`one-time-token-refused`).
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); The password is wrong (`wrong-password`).
      */
     403: Problem;
-    /**
-     * The e-mail address belongs to another account (`email-taken`).
-     */
-    409: Problem;
     /**
      * The request body is too large (`payload-too-large`).
      */
@@ -1477,16 +994,16 @@ export type UndoEmailChangeErrors = {
     503: Problem;
 };
 
-export type UndoEmailChangeError = UndoEmailChangeErrors[keyof UndoEmailChangeErrors];
+export type ReauthenticateError = ReauthenticateErrors[keyof ReauthenticateErrors];
 
-export type UndoEmailChangeResponses = {
+export type ReauthenticateResponses = {
     /**
-     * The old address belongs to the account again, and every session has ended.
+     * The session is renewed; the new pair.
      */
-    204: void;
+    200: TokenPair;
 };
 
-export type UndoEmailChangeResponse = UndoEmailChangeResponses[keyof UndoEmailChangeResponses];
+export type ReauthenticateResponse = ReauthenticateResponses[keyof ReauthenticateResponses];
 
 export type VerifyEmailData = {
     body: EmailVerification;
@@ -1545,145 +1062,6 @@ export type VerifyEmailResponses = {
 
 export type VerifyEmailResponse = VerifyEmailResponses[keyof VerifyEmailResponses];
 
-export type LoginData = {
-    body: LoginRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/login';
-};
-
-export type LoginErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The name or the password is wrong (`invalid-credentials`).
-     */
-    401: Problem;
-    /**
-     * The account is suspended (`account-suspended`).
-     */
-    403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type LoginError = LoginErrors[keyof LoginErrors];
-
-export type LoginResponses = {
-    /**
-     * Signed in.
-     */
-    200: TokenPair;
-};
-
-export type LoginResponse = LoginResponses[keyof LoginResponses];
-
-export type LogoutData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/logout';
-};
-
-export type LogoutErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type LogoutError = LogoutErrors[keyof LogoutErrors];
-
-export type LogoutResponses = {
-    /**
-     * Signed out.
-     */
-    204: void;
-};
-
-export type LogoutResponse = LogoutResponses[keyof LogoutResponses];
-
-export type DescribeMailedTokenData = {
-    body: MailedTokenRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/mailed-token';
-};
-
-export type DescribeMailedTokenErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The token cannot be used (`one-time-token-refused`).
-     */
-    403: Problem;
-    /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type DescribeMailedTokenError = DescribeMailedTokenErrors[keyof DescribeMailedTokenErrors];
-
-export type DescribeMailedTokenResponses = {
-    /**
-     * What it is for.
-     */
-    200: MailedToken;
-};
-
-export type DescribeMailedTokenResponse = DescribeMailedTokenResponses[keyof DescribeMailedTokenResponses];
-
 export type ForgotPasswordData = {
     body: EmailRequest;
     path?: never;
@@ -1722,7 +1100,7 @@ export type ForgotPasswordError = ForgotPasswordErrors[keyof ForgotPasswordError
 
 export type ForgotPasswordResponses = {
     /**
-     * If somebody has verified this address, a mail is on its way.
+     * A mail is on its way, if an account has verified this address.
      */
     202: unknown;
 };
@@ -1780,110 +1158,24 @@ export type ResetPasswordResponses = {
 
 export type ResetPasswordResponse = ResetPasswordResponses[keyof ResetPasswordResponses];
 
-export type ReauthenticateData = {
-    body: ReauthenticateRequest;
+export type UndoEmailChangeData = {
+    body: MailedTokenRequest;
     path?: never;
     query?: never;
-    url: '/v1/auth/reauthenticate';
+    url: '/v1/auth/email/undo';
 };
 
-export type ReauthenticateErrors = {
+export type UndoEmailChangeErrors = {
     /**
      * The request cannot be read (`malformed-request`).
      */
     400: Problem;
     /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`); The password is wrong (`wrong-password`).
+     * The token cannot be used (`one-time-token-refused`).
      */
     403: Problem;
     /**
-     * The request body is too large (`payload-too-large`).
-     */
-    413: Problem;
-    /**
-     * The request body is not JSON (`unsupported-media-type`).
-     */
-    415: Problem;
-    /**
-     * The request breaks a rule (`validation-failed`).
-     */
-    422: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type ReauthenticateError = ReauthenticateErrors[keyof ReauthenticateErrors];
-
-export type ReauthenticateResponses = {
-    /**
-     * The session is renewed; the new pair.
-     */
-    200: TokenPair;
-};
-
-export type ReauthenticateResponse = ReauthenticateResponses[keyof ReauthenticateResponses];
-
-export type RefreshData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/refresh';
-};
-
-export type RefreshErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The refresh token was used before (`refresh-token-reused`); The session has ended (`session-ended`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type RefreshError = RefreshErrors[keyof RefreshErrors];
-
-export type RefreshResponses = {
-    /**
-     * Exchanged.
-     */
-    200: TokenPair;
-};
-
-export type RefreshResponse = RefreshResponses[keyof RefreshResponses];
-
-export type RegisterData = {
-    body: RegisterRequest;
-    path?: never;
-    query?: never;
-    url: '/v1/auth/register';
-};
-
-export type RegisterErrors = {
-    /**
-     * The request cannot be read (`malformed-request`).
-     */
-    400: Problem;
-    /**
-     * The password is too easy to guess (`password-refused`); The username is taken (`username-taken`).
+     * The e-mail address belongs to another account (`email-taken`).
      */
     409: Problem;
     /**
@@ -1908,70 +1200,65 @@ export type RegisterErrors = {
     503: Problem;
 };
 
-export type RegisterError = RegisterErrors[keyof RegisterErrors];
+export type UndoEmailChangeError = UndoEmailChangeErrors[keyof UndoEmailChangeErrors];
 
-export type RegisterResponses = {
+export type UndoEmailChangeResponses = {
     /**
-     * Registered.
+     * The old address belongs to the account again, and every session has ended.
      */
-    201: User;
+    204: void;
 };
 
-export type RegisterResponse = RegisterResponses[keyof RegisterResponses];
+export type UndoEmailChangeResponse = UndoEmailChangeResponses[keyof UndoEmailChangeResponses];
 
-export type GetSessionData = {
-    body?: never;
+export type DescribeMailedTokenData = {
+    body: MailedTokenRequest;
     path?: never;
     query?: never;
-    url: '/v1/auth/session';
+    url: '/v1/auth/mailed-token';
 };
 
-export type GetSessionErrors = {
+export type DescribeMailedTokenErrors = {
     /**
-     * The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     * The request cannot be read (`malformed-request`).
      */
-    401: Problem;
+    400: Problem;
+    /**
+     * The token cannot be used (`one-time-token-refused`).
+     */
+    403: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
     /**
      * Service unavailable (`service-unavailable`).
      */
     503: Problem;
 };
 
-export type GetSessionError = GetSessionErrors[keyof GetSessionErrors];
+export type DescribeMailedTokenError = DescribeMailedTokenErrors[keyof DescribeMailedTokenErrors];
 
-export type GetSessionResponses = {
+export type DescribeMailedTokenResponses = {
     /**
-     * Who is calling, if anybody.
+     * What the token is for.
      */
-    200: WhoAmI;
+    200: MailedToken;
 };
 
-export type GetSessionResponse = GetSessionResponses[keyof GetSessionResponses];
-
-export type GetConfigData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/config';
-};
-
-export type GetConfigErrors = {
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-};
-
-export type GetConfigError = GetConfigErrors[keyof GetConfigErrors];
-
-export type GetConfigResponses = {
-    /**
-     * The configuration.
-     */
-    200: Config;
-};
-
-export type GetConfigResponse = GetConfigResponses[keyof GetConfigResponses];
+export type DescribeMailedTokenResponse = DescribeMailedTokenResponses[keyof DescribeMailedTokenResponses];
 
 export type DeleteMeData = {
     body?: never;
@@ -2147,43 +1434,6 @@ export type ChangeEmailResponses = {
     202: unknown;
 };
 
-export type WithdrawEmailChangeData = {
-    body?: never;
-    path?: never;
-    query?: never;
-    url: '/v1/users/me/email/pending';
-};
-
-export type WithdrawEmailChangeErrors = {
-    /**
-     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
-     */
-    401: Problem;
-    /**
-     * The CSRF value is missing or wrong (`csrf-failed`).
-     */
-    403: Problem;
-    /**
-     * Too many requests (`too-many-requests`).
-     */
-    429: Problem;
-    /**
-     * Service unavailable (`service-unavailable`).
-     */
-    503: Problem;
-};
-
-export type WithdrawEmailChangeError = WithdrawEmailChangeErrors[keyof WithdrawEmailChangeErrors];
-
-export type WithdrawEmailChangeResponses = {
-    /**
-     * No other address is asked for.
-     */
-    204: void;
-};
-
-export type WithdrawEmailChangeResponse = WithdrawEmailChangeResponses[keyof WithdrawEmailChangeResponses];
-
 export type SendVerificationData = {
     body?: never;
     path?: never;
@@ -2223,47 +1473,42 @@ export type SendVerificationResponses = {
     202: unknown;
 };
 
-export type ListMyEventsData = {
+export type WithdrawEmailChangeData = {
     body?: never;
     path?: never;
-    query?: {
-        /**
-         * How many items to return at most.
-         */
-        limit?: number;
-        /**
-         * `next_cursor` of the page before.
-         */
-        cursor?: string;
-    };
-    url: '/v1/users/me/events';
+    query?: never;
+    url: '/v1/users/me/email/pending';
 };
 
-export type ListMyEventsErrors = {
+export type WithdrawEmailChangeErrors = {
     /**
      * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
      */
     401: Problem;
     /**
-     * The request breaks a rule (`validation-failed`).
+     * The CSRF value is missing or wrong (`csrf-failed`).
      */
-    422: Problem;
+    403: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
     /**
      * Service unavailable (`service-unavailable`).
      */
     503: Problem;
 };
 
-export type ListMyEventsError = ListMyEventsErrors[keyof ListMyEventsErrors];
+export type WithdrawEmailChangeError = WithdrawEmailChangeErrors[keyof WithdrawEmailChangeErrors];
 
-export type ListMyEventsResponses = {
+export type WithdrawEmailChangeResponses = {
     /**
-     * A page of what happened to your account.
+     * No change of address is pending.
      */
-    200: EventPage;
+    204: void;
 };
 
-export type ListMyEventsResponse = ListMyEventsResponses[keyof ListMyEventsResponses];
+export type WithdrawEmailChangeResponse = WithdrawEmailChangeResponses[keyof WithdrawEmailChangeResponses];
 
 export type ChangePasswordData = {
     body: PasswordChange;
@@ -2322,6 +1567,48 @@ export type ChangePasswordResponses = {
 
 export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
 
+export type ListMyEventsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * How many items to return at most.
+         */
+        limit?: number;
+        /**
+         * The `next_cursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/users/me/events';
+};
+
+export type ListMyEventsErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ListMyEventsError = ListMyEventsErrors[keyof ListMyEventsErrors];
+
+export type ListMyEventsResponses = {
+    /**
+     * A page of what happened to your account.
+     */
+    200: EventPage;
+};
+
+export type ListMyEventsResponse = ListMyEventsResponses[keyof ListMyEventsResponses];
+
 export type RevokeOtherSessionsData = {
     body?: never;
     path?: never;
@@ -2368,7 +1655,7 @@ export type ListSessionsData = {
          */
         limit?: number;
         /**
-         * `next_cursor` of the page before.
+         * The `next_cursor` of the previous page.
          */
         cursor?: string;
     };
@@ -2405,7 +1692,7 @@ export type RevokeSessionData = {
     body?: never;
     path: {
         /**
-         * The `id` of the session, the `sid` of its tokens.
+         * The `id` of the session, which is the `sid` of its tokens.
          */
         session_id: string;
     };
@@ -2446,3 +1733,716 @@ export type RevokeSessionResponses = {
 };
 
 export type RevokeSessionResponse = RevokeSessionResponses[keyof RevokeSessionResponses];
+
+export type ListUsersData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * How many items to return at most.
+         */
+        limit?: number;
+        /**
+         * The `next_cursor` of the previous page.
+         */
+        cursor?: string;
+        /**
+         * The beginning of the username or of the e-mail address.
+         */
+        q?: string;
+        /**
+         * Only users who hold this role.
+         */
+        role?: string;
+        /**
+         * Only users with this status.
+         */
+        status?: 'active' | 'suspended';
+    };
+    url: '/v1/admin/users';
+};
+
+export type ListUsersErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ListUsersError = ListUsersErrors[keyof ListUsersErrors];
+
+export type ListUsersResponses = {
+    /**
+     * A page of users.
+     */
+    200: UserPage;
+};
+
+export type ListUsersResponse = ListUsersResponses[keyof ListUsersResponses];
+
+export type CreateUserData = {
+    body: NewUser;
+    path?: never;
+    query?: never;
+    url: '/v1/admin/users';
+};
+
+export type CreateUserErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * The e-mail address belongs to another account (`email-taken`); There is no address to verify (`nothing-to-verify`); The password is too easy to guess (`password-refused`); A password and a hash at once (`two-passwords`); The username is taken (`username-taken`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type CreateUserError = CreateUserErrors[keyof CreateUserErrors];
+
+export type CreateUserResponses = {
+    /**
+     * The new user.
+     */
+    201: AdminUser;
+};
+
+export type CreateUserResponse = CreateUserResponses[keyof CreateUserResponses];
+
+export type DeleteUserData = {
+    body?: never;
+    headers?: {
+        /**
+         * The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: never;
+    url: '/v1/admin/users/{user_id}';
+};
+
+export type DeleteUserErrors = {
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * This is the last administrator (`last-admin`); This is your own account (`own-account`).
+     */
+    409: Problem;
+    /**
+     * The resource has changed (`precondition-failed`).
+     */
+    412: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * If-Match is missing (`precondition-required`).
+     */
+    428: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type DeleteUserError = DeleteUserErrors[keyof DeleteUserErrors];
+
+export type DeleteUserResponses = {
+    /**
+     * The account is gone.
+     */
+    204: void;
+};
+
+export type DeleteUserResponse = DeleteUserResponses[keyof DeleteUserResponses];
+
+export type GetUserData = {
+    body?: never;
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: never;
+    url: '/v1/admin/users/{user_id}';
+};
+
+export type GetUserErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type GetUserError = GetUserErrors[keyof GetUserErrors];
+
+export type GetUserResponses = {
+    /**
+     * The user.
+     */
+    200: AdminUser;
+};
+
+export type GetUserResponse = GetUserResponses[keyof GetUserResponses];
+
+export type UpdateUserData = {
+    body: UserChange;
+    headers?: {
+        /**
+         * The `ETag` that you have read, or `*` for any version. Without this header the answer is 428.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: never;
+    url: '/v1/admin/users/{user_id}';
+};
+
+export type UpdateUserErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * The e-mail address belongs to another account (`email-taken`); This is the last administrator (`last-admin`); There is no address to verify (`nothing-to-verify`); This is your own account (`own-account`).
+     */
+    409: Problem;
+    /**
+     * The resource has changed (`precondition-failed`).
+     */
+    412: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * If-Match is missing (`precondition-required`).
+     */
+    428: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type UpdateUserError = UpdateUserErrors[keyof UpdateUserErrors];
+
+export type UpdateUserResponses = {
+    /**
+     * The user after the change.
+     */
+    200: AdminUser;
+};
+
+export type UpdateUserResponse = UpdateUserResponses[keyof UpdateUserResponses];
+
+export type SetUserRolesData = {
+    body: RolesRequest;
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: never;
+    url: '/v1/admin/users/{user_id}/roles';
+};
+
+export type SetUserRolesErrors = {
+    /**
+     * The request cannot be read (`malformed-request`).
+     */
+    400: Problem;
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); You do not hold this role yourself (`role-not-held`); A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * This is the last administrator (`last-admin`); This is your own account (`own-account`).
+     */
+    409: Problem;
+    /**
+     * The request body is too large (`payload-too-large`).
+     */
+    413: Problem;
+    /**
+     * The request body is not JSON (`unsupported-media-type`).
+     */
+    415: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type SetUserRolesError = SetUserRolesErrors[keyof SetUserRolesErrors];
+
+export type SetUserRolesResponses = {
+    /**
+     * The user with the new roles.
+     */
+    200: AdminUser;
+};
+
+export type SetUserRolesResponse = SetUserRolesResponses[keyof SetUserRolesResponses];
+
+export type RevokeUserData = {
+    body?: never;
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: never;
+    url: '/v1/admin/users/{user_id}/revoke';
+};
+
+export type RevokeUserErrors = {
+    /**
+     * Authentication is required (`authentication-required`); A fresh token is required (`fresh-token-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * The CSRF value is missing or wrong (`csrf-failed`); A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type RevokeUserError = RevokeUserErrors[keyof RevokeUserErrors];
+
+export type RevokeUserResponses = {
+    /**
+     * Everything issued until now is dead.
+     */
+    204: void;
+};
+
+export type RevokeUserResponse = RevokeUserResponses[keyof RevokeUserResponses];
+
+export type ListUserSessionsData = {
+    body?: never;
+    path: {
+        /**
+         * The `id` of the user.
+         */
+        user_id: string;
+    };
+    query?: {
+        /**
+         * How many items to return at most.
+         */
+        limit?: number;
+        /**
+         * The `next_cursor` of the previous page.
+         */
+        cursor?: string;
+    };
+    url: '/v1/admin/users/{user_id}/sessions';
+};
+
+export type ListUserSessionsErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * No such user (`no-such-user`).
+     */
+    404: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ListUserSessionsError = ListUserSessionsErrors[keyof ListUserSessionsErrors];
+
+export type ListUserSessionsResponses = {
+    /**
+     * A page of the user's open sessions.
+     */
+    200: SessionPage;
+};
+
+export type ListUserSessionsResponse = ListUserSessionsResponses[keyof ListUserSessionsResponses];
+
+export type ListEventsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * How many items to return at most.
+         */
+        limit?: number;
+        /**
+         * The `next_cursor` of the previous page.
+         */
+        cursor?: string;
+        /**
+         * Only events of this user.
+         */
+        user_id?: string;
+        /**
+         * What happened.
+         */
+        type?: 'deletion' | 'email_change_requested' | 'email_change_undone' | 'email_change_withdrawn' | 'email_changed' | 'email_verified' | 'import' | 'key_rotated' | 'password_changed' | 'password_reset' | 'password_reset_requested' | 'profile_changed' | 'reactivated' | 'reauthenticated' | 'reauthentication_failed' | 'refresh_token_reused' | 'refresh_repeated' | 'refreshed' | 'registered' | 'roles_changed' | 'session_revoked' | 'sessions_revoked' | 'sign_in_delayed' | 'sign_in_failed' | 'signed_in' | 'signed_out' | 'suspended' | 'tokens_revoked' | 'user_created';
+        /**
+         * Only events at this time or later.
+         */
+        since?: string;
+        /**
+         * Only events before this time.
+         */
+        until?: string;
+    };
+    url: '/v1/admin/events';
+};
+
+export type ListEventsErrors = {
+    /**
+     * Authentication is required (`authentication-required`); The token is not valid (`invalid-token`); Two credentials at once (`multiple-credentials`); The token has expired (`token-expired`); The token has been revoked (`token-revoked`).
+     */
+    401: Problem;
+    /**
+     * A role is missing (`role-required`).
+     */
+    403: Problem;
+    /**
+     * The request breaks a rule (`validation-failed`).
+     */
+    422: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type ListEventsError = ListEventsErrors[keyof ListEventsErrors];
+
+export type ListEventsResponses = {
+    /**
+     * A page of the audit log.
+     */
+    200: EventPage;
+};
+
+export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+
+export type GetMetadataData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/oauth-authorization-server';
+};
+
+export type GetMetadataErrors = {
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+};
+
+export type GetMetadataError = GetMetadataErrors[keyof GetMetadataErrors];
+
+export type GetMetadataResponses = {
+    /**
+     * The metadata (RFC 8414).
+     */
+    200: Metadata;
+};
+
+export type GetMetadataResponse = GetMetadataResponses[keyof GetMetadataResponses];
+
+export type GetConfigData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/config';
+};
+
+export type GetConfigErrors = {
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+};
+
+export type GetConfigError = GetConfigErrors[keyof GetConfigErrors];
+
+export type GetConfigResponses = {
+    /**
+     * The configuration.
+     */
+    200: Config;
+};
+
+export type GetConfigResponse = GetConfigResponses[keyof GetConfigResponses];
+
+export type ListProblemsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/problems';
+};
+
+export type ListProblemsErrors = {
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+};
+
+export type ListProblemsError = ListProblemsErrors[keyof ListProblemsErrors];
+
+export type ListProblemsResponses = {
+    /**
+     * Every kind of problem, for people as HTML and for programs as JSON.
+     */
+    200: ProblemTypes;
+};
+
+export type ListProblemsResponse = ListProblemsResponses[keyof ListProblemsResponses];
+
+export type GetProblemData = {
+    body?: never;
+    path: {
+        /**
+         * The slug: the last part of the problem's `type`.
+         */
+        slug: string;
+    };
+    query?: never;
+    url: '/problems/{slug}';
+};
+
+export type GetProblemErrors = {
+    /**
+     * Not found (`not-found`).
+     */
+    404: Problem;
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+};
+
+export type GetProblemError = GetProblemErrors[keyof GetProblemErrors];
+
+export type GetProblemResponses = {
+    /**
+     * The kind of problem, for people as HTML and for programs as JSON.
+     */
+    200: ProblemType;
+};
+
+export type GetProblemResponse = GetProblemResponses[keyof GetProblemResponses];
+
+export type GetJwksData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/jwks.json';
+};
+
+export type GetJwksErrors = {
+    /**
+     * Too many requests (`too-many-requests`).
+     */
+    429: Problem;
+    /**
+     * Service unavailable (`service-unavailable`).
+     */
+    503: Problem;
+};
+
+export type GetJwksError = GetJwksErrors[keyof GetJwksErrors];
+
+export type GetJwksResponses = {
+    /**
+     * The key set (RFC 7517).
+     */
+    200: Jwks;
+};
+
+export type GetJwksResponse = GetJwksResponses[keyof GetJwksResponses];
+
+export type LiveData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/live';
+};
+
+export type LiveResponses = {
+    /**
+     * The process answers.
+     */
+    200: Alive;
+};
+
+export type LiveResponse = LiveResponses[keyof LiveResponses];
+
+export type ReadyData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/ready';
+};
+
+export type ReadyErrors = {
+    /**
+     * The service is not ready (`not-ready`).
+     */
+    503: Problem;
+};
+
+export type ReadyError = ReadyErrors[keyof ReadyErrors];
+
+export type ReadyResponses = {
+    /**
+     * Ready to serve.
+     */
+    200: Ready;
+};
+
+export type ReadyResponse = ReadyResponses[keyof ReadyResponses];

@@ -18,17 +18,17 @@ T = TypeVar("T", bound="AdminUser")
 class AdminUser:
     """
     Attributes:
-        id (UUID): Never changes.
-        username (str): As it was registered.
-        display_name (None | str): How they want to be called.
-        email (None | str): Their address, verified or not.
+        id (UUID): The id of the user; it never changes.
+        username (str): The username; it never changes.
+        display_name (None | str): The name to show instead of the username; null for none.
+        email (None | str): The e-mail address, verified or not; null for none.
         email_verified (bool): Whether the address is verified.
         pending_email (None | str): The address that replaces `email` once it is verified; null for none.
-        roles (list[str]): The roles they hold, sorted.
-        status (str): Whether they can sign in.
-        created_at (datetime.datetime): When they registered.
-        updated_at (datetime.datetime): When this record last changed.
-        suspension (None | Suspension): Null for somebody who may sign in.
+        roles (list[str]): The roles of the user, sorted.
+        status (str): Whether the user can sign in.
+        created_at (datetime.datetime): When the account was made.
+        updated_at (datetime.datetime): When the account last changed.
+        suspension (None | Suspension): The suspension; null if the account is not suspended.
     """
 
     id: UUID

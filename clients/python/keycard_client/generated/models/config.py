@@ -26,7 +26,7 @@ class Config:
         deliveries (list[str]): The values of `delivery` at login.
         password_policy (PasswordPolicy):
         token_lifetimes (TokenLifetimes):
-        rate_limits (list[RateLimit]): Empty when nothing is counted.
+        rate_limits (list[RateLimit]): The rate limits; empty if there are none.
         cookies (CookieNames):
     """
 

@@ -12,10 +12,10 @@ T = TypeVar("T", bound="CookieNames")
 class CookieNames:
     """
     Attributes:
-        access (str): The access token.
-        refresh (str): The refresh token.
-        csrf (str): The CSRF value.
-        csrf_header (str): Where to send it.
+        access (str): The cookie of the access token.
+        refresh (str): The cookie of the refresh token.
+        csrf (str): The cookie of the CSRF value.
+        csrf_header (str): The header to send the CSRF value in.
     """
 
     access: str

@@ -14,15 +14,15 @@ T = TypeVar("T", bound="Event")
 class Event:
     """
     Attributes:
-        id (UUID): Never changes.
-        type_ (str): What happened: a value of the parameter `type` of `list_events`; more may come.
-        created_at (datetime.datetime): When.
-        user_id (None | UUID): Whose account; null where no account was meant that exists.
-        actor_id (None | UUID): Who did it; null for the command line and where nobody was signed in.
-        session_id (None | UUID): The session it was about, or else the one it was done with.
-        ip_address (None | str): Where the request came from.
-        user_agent (None | str): What the client called itself.
-        detail (None | str): A few words more.
+        id (UUID): The id of the event; it never changes.
+        type_ (str): What happened: a value of the parameter `type` of `list_events`. Later versions may add more.
+        created_at (datetime.datetime): When it happened.
+        user_id (None | UUID): The account that it happened to; null if there is no such account.
+        actor_id (None | UUID): The user who did it; null for the command line, and if nobody was signed in.
+        session_id (None | UUID): The session that it happened to, or else the session of the request.
+        ip_address (None | str): The IP address that the request came from.
+        user_agent (None | str): The User-Agent header of the request.
+        detail (None | str): More about the event, in a few words.
     """
 
     id: UUID

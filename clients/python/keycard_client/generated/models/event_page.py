@@ -17,7 +17,7 @@ class EventPage:
     """
     Attributes:
         items (list[Event]): The items, newest first.
-        next_cursor (None | str): Pass it as `cursor` for the next page; null on the last.
+        next_cursor (None | str): The `cursor` of the next page; null on the last page.
     """
 
     items: list[Event]

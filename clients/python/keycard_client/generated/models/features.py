@@ -12,10 +12,10 @@ T = TypeVar("T", bound="Features")
 class Features:
     """
     Attributes:
-        registration (bool): Anybody may register.
-        documentation (bool): /docs is served.
-        rate_limits (bool): Requests are counted.
-        cross_origin (bool): Browsers of some other origins may call.
+        registration (bool): Whether anybody may register.
+        documentation (bool): Whether /docs is served.
+        rate_limits (bool): Whether rate limits are enforced.
+        cross_origin (bool): Whether pages of other origins may call this API (CORS).
     """
 
     registration: bool

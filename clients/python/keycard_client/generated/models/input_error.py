@@ -15,10 +15,10 @@ class InputError:
     """One fault of the input, and where it is.
 
     Attributes:
-        detail (str): What is wrong with it.
-        pointer (str | Unset): In the body, as a JSON Pointer (RFC 6901).
-        parameter (str | Unset): The name of a query parameter.
-        header (str | Unset): The name of a header.
+        detail (str): What is wrong with the value.
+        pointer (str | Unset): The place of the fault in the body, as a JSON Pointer (RFC 6901).
+        parameter (str | Unset): The name of the query parameter that is wrong.
+        header (str | Unset): The name of the header that is wrong.
     """
 
     detail: str

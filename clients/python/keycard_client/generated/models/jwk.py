@@ -14,14 +14,14 @@ T = TypeVar("T", bound="Jwk")
 class Jwk:
     """
     Attributes:
-        kty (str): Key type.
-        use (str): What it is for: signatures.
-        alg (str): The one algorithm it may be used with.
-        kid (str): RFC 7638 thumbprint.
-        crv (str | Unset): Curve, for EdDSA.
-        x (str | Unset): Public key, for EdDSA.
-        n (str | Unset): Modulus, for RS256.
-        e (str | Unset): Exponent, for RS256.
+        kty (str): The type of the key.
+        use (str): The use of the key: signatures.
+        alg (str): The algorithm of the key, the only one to accept with it.
+        kid (str): The id of the key: its thumbprint (RFC 7638).
+        crv (str | Unset): The curve, with EdDSA.
+        x (str | Unset): The public key, with EdDSA.
+        n (str | Unset): The modulus, with RS256.
+        e (str | Unset): The exponent, with RS256.
     """
 
     kty: str

@@ -16,7 +16,7 @@ T = TypeVar("T", bound="Jwks")
 class Jwks:
     """
     Attributes:
-        keys (list[Jwk]): Newest first; empty with HS256.
+        keys (list[Jwk]): The keys, newest first; empty with HS256.
     """
 
     keys: list[Jwk]

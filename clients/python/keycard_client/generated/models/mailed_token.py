@@ -13,10 +13,10 @@ T = TypeVar("T", bound="MailedToken")
 class MailedToken:
     """
     Attributes:
-        purpose (str): `verify_email`, `change_email`, `reset_password` or `undo_email`; more may come.
-        username (str): The account.
+        purpose (str): `verify_email`, `change_email`, `reset_password` or `undo_email`; later versions may add more.
+        username (str): The username of the account.
         email (str): The address to which the token was mailed.
-        expires_at (datetime.datetime): Until when it can be used.
+        expires_at (datetime.datetime): When the token expires.
     """
 
     purpose: str

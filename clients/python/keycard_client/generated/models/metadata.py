@@ -13,10 +13,10 @@ class Metadata:
     """
     Attributes:
         issuer (str): The `iss` of every token.
-        jwks_uri (str): The signing keys.
-        service_documentation (str): This API for people.
-        response_types_supported (list[str]): None: there is no authorization endpoint.
-        grant_types_supported (list[str]): None: sign in with the login operation.
+        jwks_uri (str): The URL of the signing keys.
+        service_documentation (str): The URL of the documentation.
+        response_types_supported (list[str]): Empty, because there is no authorization endpoint.
+        grant_types_supported (list[str]): Empty: sign in with the operation `login`.
     """
 
     issuer: str

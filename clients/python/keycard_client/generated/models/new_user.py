@@ -14,15 +14,16 @@ T = TypeVar("T", bound="NewUser")
 class NewUser:
     """
     Attributes:
-        username (str): Unique without regard to case, and public.
+        username (str): The username, public and unique; case does not count.
         password (str | Unset): 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known
             words, names, sequences or repetitions, nor of the account's own name and address.
-        password_hash (str | Unset): argon2, bcrypt, or Werkzeug's `scrypt:` or `pbkdf2:`, as it was stored.
+        password_hash (str | Unset): The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:`
+            or `pbkdf2:`.
         email (str | Unset): An e-mail address.
-        email_verified (bool | Unset): Whether you vouch for the address; else a mail asks for the proof. Default:
-            False.
-        display_name (str | Unset): How you want to be called.
-        roles (list[str] | Unset): All the roles that the user shall hold; you can give only your own.
+        email_verified (bool | Unset): Whether the address counts as verified. If not, a mail asks the user to verify
+            it. Default: False.
+        display_name (str | Unset): The name to show instead of the username.
+        roles (list[str] | Unset): All roles of the user. You can give only roles that you hold.
     """
 
     username: str

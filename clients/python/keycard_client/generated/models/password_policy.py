@@ -12,10 +12,10 @@ T = TypeVar("T", bound="PasswordPolicy")
 class PasswordPolicy:
     """
     Attributes:
-        name (str): The preset.
-        min_length (int): Characters at least.
-        max_length (int): Characters at most.
-        pattern (str): A regular expression it must contain; empty for none.
+        name (str): The name of the policy.
+        min_length (int): The least number of characters.
+        max_length (int): The greatest number of characters.
+        pattern (str): A regular expression that the password must match somewhere; empty for none.
         description (str): The policy in words.
     """
 

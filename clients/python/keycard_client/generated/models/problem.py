@@ -19,12 +19,12 @@ class Problem:
     """What went wrong (RFC 9457).
 
     Attributes:
-        type_ (str): The kind of problem; leads to its explanation.
+        type_ (str): The kind of problem; this URL explains it.
         title (str): The kind of problem in a few words.
         status (int): The HTTP status.
-        detail (str): This occurrence, for a person.
-        request_id (str): Under which the operator finds it in the log.
-        errors (list[InputError] | Unset): Faults of the input.
+        detail (str): What went wrong in this request, for a person to read.
+        request_id (str): The id of the request, for the operator to find it in the log.
+        errors (list[InputError] | Unset): The faults of the input, if it has any.
     """
 
     type_: str

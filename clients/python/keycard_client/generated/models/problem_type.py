@@ -12,9 +12,9 @@ T = TypeVar("T", bound="ProblemType")
 class ProblemType:
     """
     Attributes:
-        type_ (str): The `type` of such a problem.
-        slug (str): Its name; never changes.
-        title (str): In a few words.
+        type_ (str): The `type` of a problem of this kind.
+        slug (str): The name of the kind; it never changes.
+        title (str): The kind in a few words.
         status (int): The HTTP status.
         explanation (str): What happened.
         remedy (str): What to do.

@@ -16,7 +16,7 @@ T = TypeVar("T", bound="ProblemTypes")
 class ProblemTypes:
     """
     Attributes:
-        items (list[ProblemType]): Sorted by slug.
+        items (list[ProblemType]): Every kind of problem, sorted by slug.
     """
 
     items: list[ProblemType]

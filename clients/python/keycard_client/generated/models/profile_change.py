@@ -14,7 +14,7 @@ T = TypeVar("T", bound="ProfileChange")
 class ProfileChange:
     """
     Attributes:
-        display_name (None | str | Unset): How you want to be called.
+        display_name (None | str | Unset): The name to show instead of the username.
     """
 
     display_name: None | str | Unset = UNSET

@@ -12,10 +12,10 @@ T = TypeVar("T", bound="RateLimit")
 class RateLimit:
     """
     Attributes:
-        name (str): As in the RateLimit-Policy header.
-        limit (int): Requests.
-        window (int): Seconds.
-        counts (str): What is counted.
+        name (str): The name of the limit in the RateLimit-Policy header.
+        limit (int): The number of requests.
+        window (int): The window in seconds.
+        counts (str): Whose requests are counted together.
     """
 
     name: str

@@ -14,11 +14,11 @@ T = TypeVar("T", bound="RegisterRequest")
 class RegisterRequest:
     """
     Attributes:
-        username (str): Unique without regard to case, and public.
+        username (str): The username, public and unique; case does not count.
         password (str): 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words,
             names, sequences or repetitions, nor of the account's own name and address.
         email (str | Unset): An e-mail address.
-        display_name (str | Unset): How you want to be called.
+        display_name (str | Unset): The name to show instead of the username.
     """
 
     username: str

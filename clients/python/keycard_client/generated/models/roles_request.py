@@ -12,7 +12,7 @@ T = TypeVar("T", bound="RolesRequest")
 class RolesRequest:
     """
     Attributes:
-        roles (list[str]): All the roles that the user shall hold; you can give only your own.
+        roles (list[str]): All roles of the user. You can give only roles that you hold.
     """
 
     roles: list[str]

@@ -14,14 +14,14 @@ T = TypeVar("T", bound="Session")
 class Session:
     """
     Attributes:
-        id (UUID): The `sid` of its tokens.
+        id (UUID): The id of the session, the `sid` of its tokens.
         current (bool): Whether it is the session of this request.
-        delivery (str): How its tokens travel.
-        ip_address (None | str): The address of the last sign-in or refresh.
+        delivery (str): How the tokens of the session are delivered.
+        ip_address (None | str): The IP address of the last sign-in or refresh.
         user_agent (None | str): The device of the last sign-in or refresh.
-        created_at (datetime.datetime): The sign-in.
-        last_used_at (datetime.datetime): The last sign-in or refresh.
-        expires_at (datetime.datetime): When it ends, however often it is refreshed.
+        created_at (datetime.datetime): When the session began.
+        last_used_at (datetime.datetime): When the session was last refreshed, or else began.
+        expires_at (datetime.datetime): When the session ends at the latest. Refreshing does not extend it.
     """
 
     id: UUID

@@ -13,8 +13,8 @@ T = TypeVar("T", bound="Suspension")
 class Suspension:
     """
     Attributes:
-        reason (None | str): Why, for other administrators.
-        until (datetime.datetime | None): When it ends by itself; null for never.
+        reason (None | str): The reason, for other administrators to read.
+        until (datetime.datetime | None): When the suspension ends; null if it does not end by itself.
     """
 
     reason: None | str

@@ -15,8 +15,8 @@ T = TypeVar("T", bound="SuspensionRequest")
 class SuspensionRequest:
     """
     Attributes:
-        reason (None | str | Unset): Why, for other administrators.
-        until (datetime.datetime | None | Unset): When it ends by itself; null for never.
+        reason (None | str | Unset): The reason, for other administrators to read.
+        until (datetime.datetime | None | Unset): When the suspension ends; null if it does not end by itself.
     """
 
     reason: None | str | Unset = UNSET

@@ -12,11 +12,11 @@ T = TypeVar("T", bound="TokenLifetimes")
 class TokenLifetimes:
     """
     Attributes:
-        access_token (int): An access token.
-        refresh_token (int): A refresh token; each rotation starts it anew.
-        session (int): A session, however often refreshed.
-        refresh_grace (int): How long a spent refresh token answers its successor.
-        fresh (int): How long after a password a token is fresh.
+        access_token (int): Of an access token.
+        refresh_token (int): Of a refresh token; each refresh returns one with the full lifetime.
+        session (int): Of a session; refreshing does not extend it.
+        refresh_grace (int): How long a used refresh token can be sent again for the same new pair.
+        fresh (int): How long a token counts as fresh after the password was given.
     """
 
     access_token: int

@@ -15,11 +15,11 @@ T = TypeVar("T", bound="TokenPair")
 class TokenPair:
     """
     Attributes:
-        token_type (str): How to present it.
-        expires_in (int): Life of the access token in seconds, from its issue.
-        refresh_expires_in (int): Life of the refresh token in seconds, from its issue.
-        session_id (UUID): The session, as in the list of sessions.
-        delivery (str): How this session's tokens travel.
+        token_type (str): How to send the access token: `Authorization: Bearer`.
+        expires_in (int): Lifetime of the access token in seconds, from its issue.
+        refresh_expires_in (int): Lifetime of the refresh token in seconds, from its issue.
+        session_id (UUID): The `id` of the session in the list of sessions.
+        delivery (str): How the tokens of this session are delivered.
         access_token (str | Unset): The access token; absent with delivery `cookie`.
         refresh_token (str | Unset): The refresh token; only with delivery `body`.
         csrf_token (str | Unset): The value for the X-CSRF-TOKEN header; absent with delivery `body`.

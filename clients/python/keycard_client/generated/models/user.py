@@ -14,16 +14,16 @@ T = TypeVar("T", bound="User")
 class User:
     """
     Attributes:
-        id (UUID): Never changes.
-        username (str): As it was registered.
-        display_name (None | str): How they want to be called.
-        email (None | str): Their address, verified or not.
+        id (UUID): The id of the user; it never changes.
+        username (str): The username; it never changes.
+        display_name (None | str): The name to show instead of the username; null for none.
+        email (None | str): The e-mail address, verified or not; null for none.
         email_verified (bool): Whether the address is verified.
         pending_email (None | str): The address that replaces `email` once it is verified; null for none.
-        roles (list[str]): The roles they hold, sorted.
-        status (str): Whether they can sign in.
-        created_at (datetime.datetime): When they registered.
-        updated_at (datetime.datetime): When this record last changed.
+        roles (list[str]): The roles of the user, sorted.
+        status (str): Whether the user can sign in.
+        created_at (datetime.datetime): When the account was made.
+        updated_at (datetime.datetime): When the account last changed.
     """
 
     id: UUID

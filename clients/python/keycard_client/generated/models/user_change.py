@@ -18,10 +18,11 @@ T = TypeVar("T", bound="UserChange")
 class UserChange:
     """
     Attributes:
-        display_name (None | str | Unset): How you want to be called.
+        display_name (None | str | Unset): The name to show instead of the username.
         email (None | str | Unset): An e-mail address.
-        email_verified (bool | Unset): Whether you vouch for the address.
-        suspension (None | SuspensionRequest | Unset): Suspends, and ends every session; null lifts a suspension.
+        email_verified (bool | Unset): Whether the address counts as verified.
+        suspension (None | SuspensionRequest | Unset): Suspends the account and ends every session; null ends a
+            suspension.
     """
 
     display_name: None | str | Unset = UNSET

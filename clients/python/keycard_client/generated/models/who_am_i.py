@@ -19,7 +19,7 @@ T = TypeVar("T", bound="WhoAmI")
 class WhoAmI:
     """
     Attributes:
-        authenticated (bool): Whether the request carried a good access token.
+        authenticated (bool): Whether the request carried a valid access token.
         user (User | Unset):
         session (Session | Unset):
     """

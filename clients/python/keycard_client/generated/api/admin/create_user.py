@@ -57,10 +57,9 @@ def sync_detailed(
 ) -> Response[AdminUser]:
     """Create a user
 
-     With a password, with the hash that another application has made of it, or with neither: then the
-    user comes in by
-    resetting the password through their address. A foreign hash is replaced by argon2id at the first
-    sign-in.
+     With a password, with a password hash from another application, or with neither: then the user sets
+    a password with
+    *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
 
     Args:
         body (NewUser):
@@ -91,10 +90,9 @@ def sync(
 ) -> AdminUser | None:
     """Create a user
 
-     With a password, with the hash that another application has made of it, or with neither: then the
-    user comes in by
-    resetting the password through their address. A foreign hash is replaced by argon2id at the first
-    sign-in.
+     With a password, with a password hash from another application, or with neither: then the user sets
+    a password with
+    *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
 
     Args:
         body (NewUser):
@@ -120,10 +118,9 @@ async def asyncio_detailed(
 ) -> Response[AdminUser]:
     """Create a user
 
-     With a password, with the hash that another application has made of it, or with neither: then the
-    user comes in by
-    resetting the password through their address. A foreign hash is replaced by argon2id at the first
-    sign-in.
+     With a password, with a password hash from another application, or with neither: then the user sets
+    a password with
+    *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
 
     Args:
         body (NewUser):
@@ -152,10 +149,9 @@ async def asyncio(
 ) -> AdminUser | None:
     """Create a user
 
-     With a password, with the hash that another application has made of it, or with neither: then the
-    user comes in by
-    resetting the password through their address. A foreign hash is replaced by argon2id at the first
-    sign-in.
+     With a password, with a password hash from another application, or with neither: then the user sets
+    a password with
+    *forgot password*. A hash from another application is replaced by argon2id at the first sign-in.
 
     Args:
         body (NewUser):

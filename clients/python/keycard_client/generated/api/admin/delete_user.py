@@ -57,9 +57,9 @@ def sync_detailed(
 ) -> Response[Any]:
     """Delete a user
 
-     At once and for good, as `delete_me` does it. Administrators delete their own account with
-    `delete_me`, and nobody who has
-    a role that they lack.
+     Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who
+    holds a role that you
+    do not hold. Delete your own account with `delete_me`.
 
     Args:
         user_id (UUID):
@@ -93,9 +93,9 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Delete a user
 
-     At once and for good, as `delete_me` does it. Administrators delete their own account with
-    `delete_me`, and nobody who has
-    a role that they lack.
+     Deletes the same things as `delete_me`, at once; this cannot be undone. You cannot delete a user who
+    holds a role that you
+    do not hold. Delete your own account with `delete_me`.
 
     Args:
         user_id (UUID):

@@ -53,7 +53,7 @@ def sync_detailed(
 ) -> Response[AdminUser]:
     """Get a user
 
-     The `ETag` names the version that you have read.
+     The `ETag` is the version of the user; send it as `If-Match` with a change.
 
     Args:
         user_id (UUID):
@@ -84,7 +84,7 @@ def sync(
 ) -> AdminUser | None:
     """Get a user
 
-     The `ETag` names the version that you have read.
+     The `ETag` is the version of the user; send it as `If-Match` with a change.
 
     Args:
         user_id (UUID):
@@ -110,7 +110,7 @@ async def asyncio_detailed(
 ) -> Response[AdminUser]:
     """Get a user
 
-     The `ETag` names the version that you have read.
+     The `ETag` is the version of the user; send it as `If-Match` with a change.
 
     Args:
         user_id (UUID):
@@ -139,7 +139,7 @@ async def asyncio(
 ) -> AdminUser | None:
     """Get a user
 
-     The `ETag` names the version that you have read.
+     The `ETag` is the version of the user; send it as `If-Match` with a change.
 
     Args:
         user_id (UUID):

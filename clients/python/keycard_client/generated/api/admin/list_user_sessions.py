@@ -67,7 +67,8 @@ def sync_detailed(
 ) -> Response[SessionPage]:
     """List the sessions of a user
 
-     As the user sees them; `current` marks yours, if it is one of them.
+     The list that the user sees with `list_sessions`. `current` marks the session of this request, if it
+    is in the list.
 
     Args:
         user_id (UUID):
@@ -104,7 +105,8 @@ def sync(
 ) -> SessionPage | None:
     """List the sessions of a user
 
-     As the user sees them; `current` marks yours, if it is one of them.
+     The list that the user sees with `list_sessions`. `current` marks the session of this request, if it
+    is in the list.
 
     Args:
         user_id (UUID):
@@ -136,7 +138,8 @@ async def asyncio_detailed(
 ) -> Response[SessionPage]:
     """List the sessions of a user
 
-     As the user sees them; `current` marks yours, if it is one of them.
+     The list that the user sees with `list_sessions`. `current` marks the session of this request, if it
+    is in the list.
 
     Args:
         user_id (UUID):
@@ -171,7 +174,8 @@ async def asyncio(
 ) -> SessionPage | None:
     """List the sessions of a user
 
-     As the user sees them; `current` marks yours, if it is one of them.
+     The list that the user sees with `list_sessions`. `current` marks the session of this request, if it
+    is in the list.
 
     Args:
         user_id (UUID):

@@ -50,9 +50,9 @@ def sync_detailed(
 ) -> Response[Any]:
     """Revoke all tokens of a user
 
-     Every token issued until now is dead at the next request, and what waits in the account is withdrawn
-    (mailed tokens, a
-    pending address). The user can sign in again at once, and gets a mail.
+     Every token that was issued until now stops working, and mailed tokens and a pending address are
+    withdrawn. The user can
+    sign in again at once, and gets a mail.
 
     Args:
         user_id (UUID):
@@ -83,9 +83,9 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Revoke all tokens of a user
 
-     Every token issued until now is dead at the next request, and what waits in the account is withdrawn
-    (mailed tokens, a
-    pending address). The user can sign in again at once, and gets a mail.
+     Every token that was issued until now stops working, and mailed tokens and a pending address are
+    withdrawn. The user can
+    sign in again at once, and gets a mail.
 
     Args:
         user_id (UUID):

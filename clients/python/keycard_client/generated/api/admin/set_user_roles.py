@@ -63,10 +63,10 @@ def sync_detailed(
 ) -> Response[AdminUser]:
     """Set the roles of a user
 
-     Effective at once: access tokens with the old roles stop working at the next request, and refreshing
-    gives the new ones.
-    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
-    The user gets a mail.
+     Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with
+    the new roles. You
+    cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user
+    gets a mail.
 
     Args:
         user_id (UUID):
@@ -100,10 +100,10 @@ def sync(
 ) -> AdminUser | None:
     """Set the roles of a user
 
-     Effective at once: access tokens with the old roles stop working at the next request, and refreshing
-    gives the new ones.
-    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
-    The user gets a mail.
+     Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with
+    the new roles. You
+    cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user
+    gets a mail.
 
     Args:
         user_id (UUID):
@@ -132,10 +132,10 @@ async def asyncio_detailed(
 ) -> Response[AdminUser]:
     """Set the roles of a user
 
-     Effective at once: access tokens with the old roles stop working at the next request, and refreshing
-    gives the new ones.
-    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
-    The user gets a mail.
+     Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with
+    the new roles. You
+    cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user
+    gets a mail.
 
     Args:
         user_id (UUID):
@@ -167,10 +167,10 @@ async def asyncio(
 ) -> AdminUser | None:
     """Set the roles of a user
 
-     Effective at once: access tokens with the old roles stop working at the next request, and refreshing
-    gives the new ones.
-    Nobody can give or take a role that they do not hold, or give up being an administrator themselves.
-    The user gets a mail.
+     Takes effect at once: access tokens with the old roles stop working, and a refresh returns one with
+    the new roles. You
+    cannot give or take a role that you do not hold, or take the role `admin` from yourself. The user
+    gets a mail.
 
     Args:
         user_id (UUID):

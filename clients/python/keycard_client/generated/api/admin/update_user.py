@@ -67,11 +67,12 @@ def sync_detailed(
 ) -> Response[AdminUser]:
     """Change a user
 
-     Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends, and what
-    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
-    themselves or the last
-    administrator, or suspend or change the address of somebody who has a role that they lack.
+     Members that you leave out do not change. A suspension takes effect at once: every session ends, and
+    mailed tokens and a
+    pending address are withdrawn. When the address changes, the former address gets a mail. You cannot
+    suspend yourself or
+    the last administrator. You cannot suspend, or change the address of, a user who holds a role that
+    you do not hold.
 
     Args:
         user_id (UUID):
@@ -108,11 +109,12 @@ def sync(
 ) -> AdminUser | None:
     """Change a user
 
-     Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends, and what
-    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
-    themselves or the last
-    administrator, or suspend or change the address of somebody who has a role that they lack.
+     Members that you leave out do not change. A suspension takes effect at once: every session ends, and
+    mailed tokens and a
+    pending address are withdrawn. When the address changes, the former address gets a mail. You cannot
+    suspend yourself or
+    the last administrator. You cannot suspend, or change the address of, a user who holds a role that
+    you do not hold.
 
     Args:
         user_id (UUID):
@@ -144,11 +146,12 @@ async def asyncio_detailed(
 ) -> Response[AdminUser]:
     """Change a user
 
-     Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends, and what
-    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
-    themselves or the last
-    administrator, or suspend or change the address of somebody who has a role that they lack.
+     Members that you leave out do not change. A suspension takes effect at once: every session ends, and
+    mailed tokens and a
+    pending address are withdrawn. When the address changes, the former address gets a mail. You cannot
+    suspend yourself or
+    the last administrator. You cannot suspend, or change the address of, a user who holds a role that
+    you do not hold.
 
     Args:
         user_id (UUID):
@@ -183,11 +186,12 @@ async def asyncio(
 ) -> AdminUser | None:
     """Change a user
 
-     Members that are left out stay as they are. A suspension is effective at the next request: every
-    session ends, and what
-    waits in the account is withdrawn. Another address is mailed to the former one. Nobody can suspend
-    themselves or the last
-    administrator, or suspend or change the address of somebody who has a role that they lack.
+     Members that you leave out do not change. A suspension takes effect at once: every session ends, and
+    mailed tokens and a
+    pending address are withdrawn. When the address changes, the former address gets a mail. You cannot
+    suspend yourself or
+    the last administrator. You cannot suspend, or change the address of, a user who holds a role that
+    you do not hold.
 
     Args:
         user_id (UUID):

@@ -57,8 +57,8 @@ def sync_detailed(
 ) -> Response[MailedToken]:
     """Ask what a mailed token is for
 
-     For the page behind a mailed link: it names the account before somebody confirms. The token is not
-    used up.
+     For the page behind a mailed link, which shows the account before the person confirms. The token
+    stays usable.
 
     Args:
         body (MailedTokenRequest):
@@ -89,8 +89,8 @@ def sync(
 ) -> MailedToken | None:
     """Ask what a mailed token is for
 
-     For the page behind a mailed link: it names the account before somebody confirms. The token is not
-    used up.
+     For the page behind a mailed link, which shows the account before the person confirms. The token
+    stays usable.
 
     Args:
         body (MailedTokenRequest):
@@ -116,8 +116,8 @@ async def asyncio_detailed(
 ) -> Response[MailedToken]:
     """Ask what a mailed token is for
 
-     For the page behind a mailed link: it names the account before somebody confirms. The token is not
-    used up.
+     For the page behind a mailed link, which shows the account before the person confirms. The token
+    stays usable.
 
     Args:
         body (MailedTokenRequest):
@@ -146,8 +146,8 @@ async def asyncio(
 ) -> MailedToken | None:
     """Ask what a mailed token is for
 
-     For the page behind a mailed link: it names the account before somebody confirms. The token is not
-    used up.
+     For the page behind a mailed link, which shows the account before the person confirms. The token
+    stays usable.
 
     Args:
         body (MailedTokenRequest):

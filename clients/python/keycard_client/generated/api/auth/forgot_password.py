@@ -54,7 +54,7 @@ def sync_detailed(
 ) -> Response[Any]:
     """Ask for a mail that resets the password
 
-     The answer is the same, after the same work, whether anybody has verified the address or not.
+     The answer and the work are the same whether an account has verified the address or not.
 
     Args:
         body (EmailRequest):
@@ -85,7 +85,7 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Ask for a mail that resets the password
 
-     The answer is the same, after the same work, whether anybody has verified the address or not.
+     The answer and the work are the same whether an account has verified the address or not.
 
     Args:
         body (EmailRequest):

@@ -46,8 +46,7 @@ def sync_detailed(
 ) -> Response[WhoAmI]:
     """Ask who is calling
 
-     Works with and without a token. A token that is sent must be good: a bad one is refused, not taken
-    for none.
+     Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -72,8 +71,7 @@ def sync(
 ) -> WhoAmI | None:
     """Ask who is calling
 
-     Works with and without a token. A token that is sent must be good: a bad one is refused, not taken
-    for none.
+     Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -94,8 +92,7 @@ async def asyncio_detailed(
 ) -> Response[WhoAmI]:
     """Ask who is calling
 
-     Works with and without a token. A token that is sent must be good: a bad one is refused, not taken
-    for none.
+     Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -118,8 +115,7 @@ async def asyncio(
 ) -> WhoAmI | None:
     """Ask who is calling
 
-     Works with and without a token. A token that is sent must be good: a bad one is refused, not taken
-    for none.
+     Works with and without a token. A token that is sent must be valid; otherwise the answer is 401.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

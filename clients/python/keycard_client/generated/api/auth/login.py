@@ -57,11 +57,11 @@ def sync_detailed(
 ) -> Response[TokenPair]:
     """Sign in
 
-     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one
-    and the same answer.
+     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the
+    same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
-    A session whose cookie comes along ends: the browser signs in anew.
+    If the request carries the cookie of another session, that session ends.
 
     Args:
         body (LoginRequest):
@@ -92,11 +92,11 @@ def sync(
 ) -> TokenPair | None:
     """Sign in
 
-     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one
-    and the same answer.
+     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the
+    same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
-    A session whose cookie comes along ends: the browser signs in anew.
+    If the request carries the cookie of another session, that session ends.
 
     Args:
         body (LoginRequest):
@@ -122,11 +122,11 @@ async def asyncio_detailed(
 ) -> Response[TokenPair]:
     """Sign in
 
-     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one
-    and the same answer.
+     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the
+    same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
-    A session whose cookie comes along ends: the browser signs in anew.
+    If the request carries the cookie of another session, that session ends.
 
     Args:
         body (LoginRequest):
@@ -155,11 +155,11 @@ async def asyncio(
 ) -> TokenPair | None:
     """Sign in
 
-     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get one
-    and the same answer.
+     Opens a session and returns its first pair of tokens. An unknown name and a wrong password get the
+    same answer.
     Choose the `delivery`: `body` for servers and apps, `hybrid` for single-page apps, `cookie` for
     pages served by a server.
-    A session whose cookie comes along ends: the browser signs in anew.
+    If the request carries the cookie of another session, that session ends.
 
     Args:
         body (LoginRequest):

@@ -43,9 +43,9 @@ def sync_detailed(
 ) -> Response[Any]:
     """Sign out
 
-     Ends the session of the access or refresh token you send: both kinds are dead at the next request,
-    everywhere. Doing it
-    again is no error. Cookies are cleared.
+     Ends the session of the access or refresh token that you send. All its tokens stop working at once.
+    Signing out twice is
+    no error. Cookies are cleared.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -70,9 +70,9 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Sign out
 
-     Ends the session of the access or refresh token you send: both kinds are dead at the next request,
-    everywhere. Doing it
-    again is no error. Cookies are cleared.
+     Ends the session of the access or refresh token that you send. All its tokens stop working at once.
+    Signing out twice is
+    no error. Cookies are cleared.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -57,9 +57,9 @@ def sync_detailed(
 ) -> Response[TokenPair]:
     """Give the password again
 
-     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
-    and every token that
-    the session had before is dead. Keep both tokens of the answer.
+     Renews the session. The new access token counts as fresh, which sensitive operations require. Every
+    token that the session
+    had before stops working, so store both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -90,9 +90,9 @@ def sync(
 ) -> TokenPair | None:
     """Give the password again
 
-     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
-    and every token that
-    the session had before is dead. Keep both tokens of the answer.
+     Renews the session. The new access token counts as fresh, which sensitive operations require. Every
+    token that the session
+    had before stops working, so store both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -118,9 +118,9 @@ async def asyncio_detailed(
 ) -> Response[TokenPair]:
     """Give the password again
 
-     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
-    and every token that
-    the session had before is dead. Keep both tokens of the answer.
+     Renews the session. The new access token counts as fresh, which sensitive operations require. Every
+    token that the session
+    had before stops working, so store both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):
@@ -149,9 +149,9 @@ async def asyncio(
 ) -> TokenPair | None:
     """Give the password again
 
-     Renews the session: the access token in the answer counts as fresh, for operations that demand one,
-    and every token that
-    the session had before is dead. Keep both tokens of the answer.
+     Renews the session. The new access token counts as fresh, which sensitive operations require. Every
+    token that the session
+    had before stops working, so store both tokens of the answer.
 
     Args:
         body (ReauthenticateRequest):

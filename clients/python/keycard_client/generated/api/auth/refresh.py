@@ -46,13 +46,13 @@ def sync_detailed(
 ) -> Response[TokenPair]:
     """Exchange a refresh token for a new pair
 
-     The token you send is spent by this. Sent once more within the grace window (10 seconds unless
-    configured), it answers
-    the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after
-    the new one was used,
-    it is treated as stolen: the whole session ends, access tokens included. A refresh token that was
-    delivered in a cookie
-    is accepted only from the cookie.
+     A refresh token works once. If you send it again within the grace window (10 seconds by default),
+    you get the same new
+    pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the
+    new one was used, it
+    counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered
+    in a cookie is
+    accepted only from the cookie.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -77,13 +77,13 @@ def sync(
 ) -> TokenPair | None:
     """Exchange a refresh token for a new pair
 
-     The token you send is spent by this. Sent once more within the grace window (10 seconds unless
-    configured), it answers
-    the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after
-    the new one was used,
-    it is treated as stolen: the whole session ends, access tokens included. A refresh token that was
-    delivered in a cookie
-    is accepted only from the cookie.
+     A refresh token works once. If you send it again within the grace window (10 seconds by default),
+    you get the same new
+    pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the
+    new one was used, it
+    counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered
+    in a cookie is
+    accepted only from the cookie.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -104,13 +104,13 @@ async def asyncio_detailed(
 ) -> Response[TokenPair]:
     """Exchange a refresh token for a new pair
 
-     The token you send is spent by this. Sent once more within the grace window (10 seconds unless
-    configured), it answers
-    the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after
-    the new one was used,
-    it is treated as stolen: the whole session ends, access tokens included. A refresh token that was
-    delivered in a cookie
-    is accepted only from the cookie.
+     A refresh token works once. If you send it again within the grace window (10 seconds by default),
+    you get the same new
+    pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the
+    new one was used, it
+    counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered
+    in a cookie is
+    accepted only from the cookie.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -133,13 +133,13 @@ async def asyncio(
 ) -> TokenPair | None:
     """Exchange a refresh token for a new pair
 
-     The token you send is spent by this. Sent once more within the grace window (10 seconds unless
-    configured), it answers
-    the same new pair again, so a lost response or a second tab signs nobody out. Sent later, or after
-    the new one was used,
-    it is treated as stolen: the whole session ends, access tokens included. A refresh token that was
-    delivered in a cookie
-    is accepted only from the cookie.
+     A refresh token works once. If you send it again within the grace window (10 seconds by default),
+    you get the same new
+    pair again, so a lost response or a second tab signs nobody out. If it is sent later, or after the
+    new one was used, it
+    counts as stolen: the whole session ends, access tokens included. A refresh token that was delivered
+    in a cookie is
+    accepted only from the cookie.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

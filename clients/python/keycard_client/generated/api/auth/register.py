@@ -57,9 +57,9 @@ def sync_detailed(
 ) -> Response[User]:
     """Register
 
-     Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail
-    address is in use by
-    somebody else is never told.
+     Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal
+    whether another
+    account uses the e-mail address.
 
     Args:
         body (RegisterRequest):
@@ -90,9 +90,9 @@ def sync(
 ) -> User | None:
     """Register
 
-     Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail
-    address is in use by
-    somebody else is never told.
+     Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal
+    whether another
+    account uses the e-mail address.
 
     Args:
         body (RegisterRequest):
@@ -118,9 +118,9 @@ async def asyncio_detailed(
 ) -> Response[User]:
     """Register
 
-     Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail
-    address is in use by
-    somebody else is never told.
+     Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal
+    whether another
+    account uses the e-mail address.
 
     Args:
         body (RegisterRequest):
@@ -149,9 +149,9 @@ async def asyncio(
 ) -> User | None:
     """Register
 
-     Creates an account; it is not signed in by this. Usernames are public and unique. Whether an e-mail
-    address is in use by
-    somebody else is never told.
+     Creates an account and does not sign in. Usernames are public and unique. The answer does not reveal
+    whether another
+    account uses the e-mail address.
 
     Args:
         body (RegisterRequest):

@@ -54,10 +54,9 @@ def sync_detailed(
 ) -> Response[Any]:
     """Reset a forgotten password
 
-     Uses up the token that was mailed to the verified address. Every session ends, everything that waits
-    in the account is
-    withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new
-    password.
+     Takes the token that was mailed to the verified address; it works once. Every session ends, and
+    mailed tokens and a
+    pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
 
     Args:
         body (PasswordReset):
@@ -88,10 +87,9 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Reset a forgotten password
 
-     Uses up the token that was mailed to the verified address. Every session ends, everything that waits
-    in the account is
-    withdrawn (mailed tokens, a pending address), and nobody is signed in by this: sign in with the new
-    password.
+     Takes the token that was mailed to the verified address; it works once. Every session ends, and
+    mailed tokens and a
+    pending address are withdrawn. It does not sign in: sign in with the new password afterwards.
 
     Args:
         body (PasswordReset):

@@ -54,9 +54,9 @@ def sync_detailed(
 ) -> Response[Any]:
     """Undo a change of the e-mail address
 
-     With the token from the notice to the old address, for 7 days and without signing in. Every session
-    ends. The password
-    stays: reset it afterwards if somebody else knows it.
+     Takes the token that was mailed to the old address, for 7 days, without signing in. Every session
+    ends. The password stays
+    the same: reset it afterwards if somebody else knows it.
 
     Args:
         body (MailedTokenRequest):
@@ -87,9 +87,9 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Undo a change of the e-mail address
 
-     With the token from the notice to the old address, for 7 days and without signing in. Every session
-    ends. The password
-    stays: reset it afterwards if somebody else knows it.
+     Takes the token that was mailed to the old address, for 7 days, without signing in. Every session
+    ends. The password stays
+    the same: reset it afterwards if somebody else knows it.
 
     Args:
         body (MailedTokenRequest):

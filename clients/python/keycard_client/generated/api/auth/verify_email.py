@@ -54,10 +54,11 @@ def sync_detailed(
 ) -> Response[Any]:
     """Verify an e-mail address
 
-     Uses up the token that was mailed to it. From then on the address belongs to the account, which can
-    sign in with it and
-    reset its password through it. A change of address is finished by the session that asked for it, or
-    with the password.
+     Takes the token that was mailed to the address; it works once. Afterwards the account can sign in
+    with the address and
+    reset its password through it. A change of address also needs an access token of the session that
+    asked for it, or the
+    password.
 
     Args:
         body (EmailVerification):
@@ -88,10 +89,11 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Verify an e-mail address
 
-     Uses up the token that was mailed to it. From then on the address belongs to the account, which can
-    sign in with it and
-    reset its password through it. A change of address is finished by the session that asked for it, or
-    with the password.
+     Takes the token that was mailed to the address; it works once. Afterwards the account can sign in
+    with the address and
+    reset its password through it. A change of address also needs an access token of the session that
+    asked for it, or the
+    password.
 
     Args:
         body (EmailVerification):

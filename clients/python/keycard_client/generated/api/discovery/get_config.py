@@ -46,7 +46,8 @@ def sync_detailed(
 ) -> Response[Config]:
     """Get the public configuration
 
-     Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+     What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of
+    cookies.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -71,7 +72,8 @@ def sync(
 ) -> Config | None:
     """Get the public configuration
 
-     Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+     What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of
+    cookies.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -92,7 +94,8 @@ async def asyncio_detailed(
 ) -> Response[Config]:
     """Get the public configuration
 
-     Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+     What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of
+    cookies.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,7 +118,8 @@ async def asyncio(
 ) -> Config | None:
     """Get the public configuration
 
-     Password policy, lifetimes, limits and names of cookies: what a sign-in page needs to know.
+     What a sign-in page needs to know: the password policy, lifetimes, rate limits and the names of
+    cookies.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

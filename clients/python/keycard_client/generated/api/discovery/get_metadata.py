@@ -46,7 +46,7 @@ def sync_detailed(
 ) -> Response[Metadata]:
     """Get the server metadata
 
-     Lets a library find the signing keys from the issuer alone.
+     For libraries that know the issuer and look for its signing keys.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -71,7 +71,7 @@ def sync(
 ) -> Metadata | None:
     """Get the server metadata
 
-     Lets a library find the signing keys from the issuer alone.
+     For libraries that know the issuer and look for its signing keys.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -92,7 +92,7 @@ async def asyncio_detailed(
 ) -> Response[Metadata]:
     """Get the server metadata
 
-     Lets a library find the signing keys from the issuer alone.
+     For libraries that know the issuer and look for its signing keys.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,7 +115,7 @@ async def asyncio(
 ) -> Metadata | None:
     """Get the server metadata
 
-     Lets a library find the signing keys from the issuer alone.
+     For libraries that know the issuer and look for its signing keys.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

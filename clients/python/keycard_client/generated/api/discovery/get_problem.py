@@ -52,7 +52,7 @@ def sync_detailed(
 ) -> Response[ProblemType]:
     """Explain one kind of problem
 
-     What happened and what to do about it. A browser gets a page.
+     What happened, and what to do. A browser gets a page.
 
     Args:
         slug (str):
@@ -83,7 +83,7 @@ def sync(
 ) -> ProblemType | None:
     """Explain one kind of problem
 
-     What happened and what to do about it. A browser gets a page.
+     What happened, and what to do. A browser gets a page.
 
     Args:
         slug (str):
@@ -109,7 +109,7 @@ async def asyncio_detailed(
 ) -> Response[ProblemType]:
     """Explain one kind of problem
 
-     What happened and what to do about it. A browser gets a page.
+     What happened, and what to do. A browser gets a page.
 
     Args:
         slug (str):
@@ -138,7 +138,7 @@ async def asyncio(
 ) -> ProblemType | None:
     """Explain one kind of problem
 
-     What happened and what to do about it. A browser gets a page.
+     What happened, and what to do. A browser gets a page.
 
     Args:
         slug (str):

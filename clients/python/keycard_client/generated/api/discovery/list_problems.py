@@ -46,7 +46,7 @@ def sync_detailed(
 ) -> Response[ProblemTypes]:
     """List every kind of problem
 
-     The registry behind the `type` of every error. A browser gets a page.
+     Every `type` that an error of this API can have. A browser gets a page.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -71,7 +71,7 @@ def sync(
 ) -> ProblemTypes | None:
     """List every kind of problem
 
-     The registry behind the `type` of every error. A browser gets a page.
+     Every `type` that an error of this API can have. A browser gets a page.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -92,7 +92,7 @@ async def asyncio_detailed(
 ) -> Response[ProblemTypes]:
     """List every kind of problem
 
-     The registry behind the `type` of every error. A browser gets a page.
+     Every `type` that an error of this API can have. A browser gets a page.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,7 +115,7 @@ async def asyncio(
 ) -> ProblemTypes | None:
     """List every kind of problem
 
-     The registry behind the `type` of every error. A browser gets a page.
+     Every `type` that an error of this API can have. A browser gets a page.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -46,8 +46,8 @@ def sync_detailed(
 ) -> Response[Ready]:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
-    no, without a reason.
+     Checks the database, its migrations, and Redis if it is configured. The answer does not say which of
+    them is not ready.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -72,8 +72,8 @@ def sync(
 ) -> Ready | None:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
-    no, without a reason.
+     Checks the database, its migrations, and Redis if it is configured. The answer does not say which of
+    them is not ready.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -94,8 +94,8 @@ async def asyncio_detailed(
 ) -> Response[Ready]:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
-    no, without a reason.
+     Checks the database, its migrations, and Redis if it is configured. The answer does not say which of
+    them is not ready.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -118,8 +118,8 @@ async def asyncio(
 ) -> Ready | None:
     """Ask whether the service is ready
 
-     Looks at the database, at its migrations, and at Redis where it is configured. The answer is yes or
-    no, without a reason.
+     Checks the database, its migrations, and Redis if it is configured. The answer does not say which of
+    them is not ready.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -46,11 +46,11 @@ def sync_detailed(
 ) -> Response[Jwks]:
     """Get the keys that verify access tokens
 
-     Other services verify tokens with these keys and need no secret and no call per request. A key
-    appears here before it
-    signs its first token and stays until its last token has expired, so a cache that is refreshed on an
-    unknown `kid`
-    never refuses a good token.
+     Other services verify access tokens with these keys, without a secret and without a call per
+    request. A key is published
+    before it signs a token, until its last token has expired. Cache the keys, and read them again when
+    a token has an unknown
+    `kid`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -75,11 +75,11 @@ def sync(
 ) -> Jwks | None:
     """Get the keys that verify access tokens
 
-     Other services verify tokens with these keys and need no secret and no call per request. A key
-    appears here before it
-    signs its first token and stays until its last token has expired, so a cache that is refreshed on an
-    unknown `kid`
-    never refuses a good token.
+     Other services verify access tokens with these keys, without a secret and without a call per
+    request. A key is published
+    before it signs a token, until its last token has expired. Cache the keys, and read them again when
+    a token has an unknown
+    `kid`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -100,11 +100,11 @@ async def asyncio_detailed(
 ) -> Response[Jwks]:
     """Get the keys that verify access tokens
 
-     Other services verify tokens with these keys and need no secret and no call per request. A key
-    appears here before it
-    signs its first token and stays until its last token has expired, so a cache that is refreshed on an
-    unknown `kid`
-    never refuses a good token.
+     Other services verify access tokens with these keys, without a secret and without a call per
+    request. A key is published
+    before it signs a token, until its last token has expired. Cache the keys, and read them again when
+    a token has an unknown
+    `kid`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -127,11 +127,11 @@ async def asyncio(
 ) -> Jwks | None:
     """Get the keys that verify access tokens
 
-     Other services verify tokens with these keys and need no secret and no call per request. A key
-    appears here before it
-    signs its first token and stays until its last token has expired, so a cache that is refreshed on an
-    unknown `kid`
-    never refuses a good token.
+     Other services verify access tokens with these keys, without a secret and without a call per
+    request. A key is published
+    before it signs a token, until its last token has expired. Cache the keys, and read them again when
+    a token has an unknown
+    `kid`.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -61,7 +61,7 @@ def sync_detailed(
 ) -> Response[SessionPage]:
     """List your sessions
 
-     One for each sign-in that is still open, newest first; `current` marks the one you are using.
+     One for each sign-in that has not ended, newest first. `current` marks the session of this request.
 
     Args:
         limit (int | Unset):  Default: 20.
@@ -95,7 +95,7 @@ def sync(
 ) -> SessionPage | None:
     """List your sessions
 
-     One for each sign-in that is still open, newest first; `current` marks the one you are using.
+     One for each sign-in that has not ended, newest first. `current` marks the session of this request.
 
     Args:
         limit (int | Unset):  Default: 20.
@@ -124,7 +124,7 @@ async def asyncio_detailed(
 ) -> Response[SessionPage]:
     """List your sessions
 
-     One for each sign-in that is still open, newest first; `current` marks the one you are using.
+     One for each sign-in that has not ended, newest first. `current` marks the session of this request.
 
     Args:
         limit (int | Unset):  Default: 20.
@@ -156,7 +156,7 @@ async def asyncio(
 ) -> SessionPage | None:
     """List your sessions
 
-     One for each sign-in that is still open, newest first; `current` marks the one you are using.
+     One for each sign-in that has not ended, newest first. `current` marks the session of this request.
 
     Args:
         limit (int | Unset):  Default: 20.

@@ -50,8 +50,8 @@ def sync_detailed(
 ) -> Response[Any]:
     """End one of your sessions
 
-     Its tokens are dead at the next request. The session of another person answers as if it did not
-    exist.
+     Its tokens stop working at once. The session of another person gets the same answer as one that does
+    not exist.
 
     Args:
         session_id (UUID):
@@ -82,8 +82,8 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """End one of your sessions
 
-     Its tokens are dead at the next request. The session of another person answers as if it did not
-    exist.
+     Its tokens stop working at once. The session of another person gets the same answer as one that does
+    not exist.
 
     Args:
         session_id (UUID):

@@ -54,10 +54,11 @@ def sync_detailed(
 ) -> Response[Any]:
     """Change your e-mail address
 
-     Takes effect when the new address is verified with the token that is mailed there, by this session
-    or with the password.
-    The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows
-    what is asked for.
+     Takes effect when the new address is verified: with the token that is mailed to it, and by this
+    session or with the
+    password. Until then `pending_email` is the new address. The old address gets a mail at once, with a
+    link that undoes the
+    change for 7 days.
 
     Args:
         body (EmailRequest):
@@ -88,10 +89,11 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Change your e-mail address
 
-     Takes effect when the new address is verified with the token that is mailed there, by this session
-    or with the password.
-    The old address gets a notice at once; its link undoes the change for 7 days. `pending_email` shows
-    what is asked for.
+     Takes effect when the new address is verified: with the token that is mailed to it, and by this
+    session or with the
+    password. Until then `pending_email` is the new address. The old address gets a mail at once, with a
+    link that undoes the
+    change for 7 days.
 
     Args:
         body (EmailRequest):

@@ -57,9 +57,9 @@ def sync_detailed(
 ) -> Response[TokenPair]:
     """Change your password
 
-     Renews this session: use the pair in the answer, every token from before is dead. Every other
-    session ends, and everything
-    that waits in the account is withdrawn (mailed tokens, a pending address).
+     Renews this session: store both tokens of the answer, because the tokens from before stop working.
+    Every other session
+    ends, and mailed tokens and a pending address are withdrawn.
 
     Args:
         body (PasswordChange):
@@ -90,9 +90,9 @@ def sync(
 ) -> TokenPair | None:
     """Change your password
 
-     Renews this session: use the pair in the answer, every token from before is dead. Every other
-    session ends, and everything
-    that waits in the account is withdrawn (mailed tokens, a pending address).
+     Renews this session: store both tokens of the answer, because the tokens from before stop working.
+    Every other session
+    ends, and mailed tokens and a pending address are withdrawn.
 
     Args:
         body (PasswordChange):
@@ -118,9 +118,9 @@ async def asyncio_detailed(
 ) -> Response[TokenPair]:
     """Change your password
 
-     Renews this session: use the pair in the answer, every token from before is dead. Every other
-    session ends, and everything
-    that waits in the account is withdrawn (mailed tokens, a pending address).
+     Renews this session: store both tokens of the answer, because the tokens from before stop working.
+    Every other session
+    ends, and mailed tokens and a pending address are withdrawn.
 
     Args:
         body (PasswordChange):
@@ -149,9 +149,9 @@ async def asyncio(
 ) -> TokenPair | None:
     """Change your password
 
-     Renews this session: use the pair in the answer, every token from before is dead. Every other
-    session ends, and everything
-    that waits in the account is withdrawn (mailed tokens, a pending address).
+     Renews this session: store both tokens of the answer, because the tokens from before stop working.
+    Every other session
+    ends, and mailed tokens and a pending address are withdrawn.
 
     Args:
         body (PasswordChange):

@@ -43,10 +43,11 @@ def sync_detailed(
 ) -> Response[Any]:
     """Delete your account
 
-     At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened
-    under the bare id, and for
-    30 days (unless configured otherwise) from where. Nobody can register your username again. A mail
-    confirms the deletion.
+     Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps
+    the events with the
+    user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can
+    register your username
+    again. A mail confirms the deletion.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -71,10 +72,11 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Delete your account
 
-     At once and for good: sessions, profile, addresses and roles. The audit log keeps what happened
-    under the bare id, and for
-    30 days (unless configured otherwise) from where. Nobody can register your username again. A mail
-    confirms the deletion.
+     Deletes sessions, profile, addresses and roles at once; this cannot be undone. The audit log keeps
+    the events with the
+    user id alone; IP addresses and user agents in it are removed after 30 days by default. Nobody can
+    register your username
+    again. A mail confirms the deletion.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -46,7 +46,7 @@ def sync_detailed(
 ) -> Response[User]:
     """Get your account
 
-     Your name, your roles and your profile, as they are now.
+     Your current username, roles and profile.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -71,7 +71,7 @@ def sync(
 ) -> User | None:
     """Get your account
 
-     Your name, your roles and your profile, as they are now.
+     Your current username, roles and profile.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -92,7 +92,7 @@ async def asyncio_detailed(
 ) -> Response[User]:
     """Get your account
 
-     Your name, your roles and your profile, as they are now.
+     Your current username, roles and profile.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -115,7 +115,7 @@ async def asyncio(
 ) -> User | None:
     """Get your account
 
-     Your name, your roles and your profile, as they are now.
+     Your current username, roles and profile.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

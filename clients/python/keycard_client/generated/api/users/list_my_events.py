@@ -61,7 +61,8 @@ def sync_detailed(
 ) -> Response[EventPage]:
     """List what happened to your account
 
-     Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are
+    known.
 
     Args:
         limit (int | Unset):  Default: 20.
@@ -95,7 +96,8 @@ def sync(
 ) -> EventPage | None:
     """List what happened to your account
 
-     Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are
+    known.
 
     Args:
         limit (int | Unset):  Default: 20.
@@ -124,7 +126,8 @@ async def asyncio_detailed(
 ) -> Response[EventPage]:
     """List what happened to your account
 
-     Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are
+    known.
 
     Args:
         limit (int | Unset):  Default: 20.
@@ -156,7 +159,8 @@ async def asyncio(
 ) -> EventPage | None:
     """List what happened to your account
 
-     Sign-ins, failures, changes: newest first, with address and browser where they are known.
+     Sign-ins, failed sign-ins and changes, newest first, with IP address and user agent where they are
+    known.
 
     Args:
         limit (int | Unset):  Default: 20.

@@ -43,7 +43,7 @@ def sync_detailed(
 ) -> Response[Any]:
     """Mail a new token that verifies your address
 
-     To the address that waits for its verification. Tokens from earlier mails are dead.
+     Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -68,7 +68,7 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Mail a new token that verifies your address
 
-     To the address that waits for its verification. Tokens from earlier mails are dead.
+     Goes to the pending address, or else to the unverified one. Tokens from earlier mails stop working.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

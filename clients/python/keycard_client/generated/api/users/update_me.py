@@ -57,7 +57,7 @@ def sync_detailed(
 ) -> Response[User]:
     """Change your profile
 
-     Members that are left out stay as they are; `null` empties one.
+     Members that you leave out do not change; `null` clears a member.
 
     Args:
         body (ProfileChange):
@@ -88,7 +88,7 @@ def sync(
 ) -> User | None:
     """Change your profile
 
-     Members that are left out stay as they are; `null` empties one.
+     Members that you leave out do not change; `null` clears a member.
 
     Args:
         body (ProfileChange):
@@ -114,7 +114,7 @@ async def asyncio_detailed(
 ) -> Response[User]:
     """Change your profile
 
-     Members that are left out stay as they are; `null` empties one.
+     Members that you leave out do not change; `null` clears a member.
 
     Args:
         body (ProfileChange):
@@ -143,7 +143,7 @@ async def asyncio(
 ) -> User | None:
     """Change your profile
 
-     Members that are left out stay as they are; `null` empties one.
+     Members that you leave out do not change; `null` clears a member.
 
     Args:
         body (ProfileChange):

@@ -43,7 +43,7 @@ def sync_detailed(
 ) -> Response[Any]:
     """Withdraw a change of your e-mail address
 
-     The address that waits for its verification is forgotten. None is no error.
+     Forgets the pending address. It is no error if there is none.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -68,7 +68,7 @@ async def asyncio_detailed(
 ) -> Response[Any]:
     """Withdraw a change of your e-mail address
 
-     The address that waits for its verification is forgotten. None is no error.
+     Forgets the pending address. It is no error if there is none.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
