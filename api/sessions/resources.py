@@ -97,7 +97,7 @@ class Logout(MethodView):
         Ends the session of the access or refresh token that you send. All its tokens stop working at once. Signing out twice is
         no error. Cookies are cleared.
         """
-        logout.sign_out(guards.claims(), from_cookie=guards.presented_in_cookie())
+        logout.sign_out(guards.header(), guards.claims(), from_cookie=guards.presented_in_cookie())
         cookies.clear()
 
 

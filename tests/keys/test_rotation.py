@@ -189,6 +189,18 @@ def test_the_first_request_after_a_compromised_rotation_may_be_any(
         assert Bearer(other, user.name).login().status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_a_sign_out_right_after_a_rotation_counts(
+    own_app: Flask, new_app: Callable[..., Flask], stores: Stores, kind: str
+) -> None:
+    """In a process that has not read the keys since, too: a 204 that ends nothing would leave the tokens to whoever has them."""
+    other = new_app(stores=stores)
+    user = Bearer(other).join()
+    rotate(own_app)
+    assert user.request("DELETE", "/v1/auth/logout", token=getattr(user, kind)).status_code == 204
+    assert user.get("/v1/users/me").status_code == 401
+
+
 def test_a_compromised_rotation_withdraws_a_key_that_still_waited(own_app: Flask, clock) -> None:
     """The key that was published for later was in the same stolen database."""
     waiting = rotate(own_app)
