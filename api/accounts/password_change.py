@@ -12,7 +12,8 @@ def change(principal: Principal, *, current_password: str, new_password: str) ->
     Raises WrongPassword, PasswordRefused, TooManyRequests, TokenRevoked.
     """
     found = check_password(principal.identity.id, current_password, session_id=principal.session_id)
-    users.check_policy(new_password, found.username, found.proven_email, pointer="/new_password")
+    owner = principal.identity
+    users.check_policy(new_password, owner.username, owner.email, owner.pending_email, pointer="/new_password")
     new_hash = users.hasher().hash(new_password)
     with transaction():
         if not users.set_password_hash(found.id, old=found.password_hash, new=new_hash):

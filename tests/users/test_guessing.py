@@ -105,6 +105,8 @@ def test_a_new_password_is_judged_like_the_first(app: Flask) -> None:
     person.request("POST", "/v1/auth/password/forgot", json={"email": address})
     reset = {"token": mailbox.token(address), "new_password": "Hopperfield123"}
     assert is_refused(person.request("POST", "/v1/auth/password/reset", json=reset), "/new_password")
+    unverified = Bearer(app).join(email=f"hopperfield.{new_address()}")
+    assert is_refused(unverified.put("/v1/users/me/password", json=change), "/new_password")
     admin = Bearer(app).join(roles=["admin"])
     created = {"username": "hopperfield-" + person.name, "password": "Hopperfield123"}
     assert is_refused(admin.post("/v1/admin/users", json=created))
