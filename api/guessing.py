@@ -42,9 +42,8 @@ def is_easy(password: str, context: Iterable[str] = ()) -> bool:
     context: texts that a guesser knows, such as the username. They count with all their parts.
     """
     words = [word for text in context for word in (text, *text.split("@"), *re.split(r"[^A-Za-z0-9]+", text)) if len(word) >= 3]
-    return _rests_on(password, words) or all(
-        _judged(part, words)["score"] < _GOOD for part in (password[:_PART], password[-_PART:])
-    )
+    parts = (password[:_PART], password[-_PART:])
+    return _rests_on(password, words) or all(_judged(part, words)["score"] < _GOOD for part in parts)
 
 
 def _rests_on(password: str, words: list[str]) -> bool:

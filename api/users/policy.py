@@ -7,7 +7,6 @@ from ..config import Settings, settings
 from ..guessing import is_common, is_easy
 from .breached import has_leaked
 from .errors import PasswordRefused
-from .models import name_key
 
 MAX_LENGTH = 128
 
@@ -45,8 +44,6 @@ def check_policy(password: str, *owner: str | None, pointer: str) -> None:
     Raises PasswordRefused.
     """
     names = [name for name in owner if name]
-    if name_key(password) in map(name_key, names):
-        _refuse(pointer, "Must not be the username or the e-mail address.")
     if is_common(password):
         _refuse(pointer, "This is a common password.")
     if is_easy(password, ("keycard", urlsplit(settings().public_url).hostname or "", *names)):

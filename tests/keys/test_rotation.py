@@ -180,6 +180,8 @@ def test_the_first_request_after_a_compromised_rotation_may_be_any(
         lambda user: user.refresh(),
         lambda user: user.reauthenticate(),
         lambda user: user.get("/v1/users/me/sessions"),
+        lambda user: user.logout(),
+        lambda user: user.request("DELETE", "/v1/auth/logout", token=user.refresh_token),
     ]
     for call in calls:
         other = new_app(stores=stores)

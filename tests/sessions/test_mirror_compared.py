@@ -164,10 +164,16 @@ def test_a_mirror_that_is_emptied_while_it_is_rebuilt_is_rebuilt_again(
     assert_mirrored(mirror, *people)
 
 
-def test_a_redis_that_comes_back_empty_at_the_end_of_a_look_is_looked_at_again(
-    app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch
+def take_over(mirror: redis.Redis) -> None:
+    """Another process begins a look, as if this one had taken too long."""
+    mirror.set(comparing.COMPARING, "theirs", ex=30)
+
+
+@pytest.mark.parametrize("meanwhile", [empty, take_over], ids=["redis comes back empty", "another process begins"])
+def test_what_happens_at_the_end_of_a_look_makes_it_look_again(
+    app: Flask, mirror: redis.Redis, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[redis.Redis], None]
 ) -> None:
-    """What the look has found was in the Redis before."""
+    """What the look has found was in the Redis before; and the mark lives as long as the look that earned it."""
     user = Bearer(app).join()
     user.logout()
     real, looks = comparing._fill, []
@@ -176,7 +182,7 @@ def test_a_redis_that_comes_back_empty_at_the_end_of_a_look_is_looked_at_again(
         found = real(*arguments)
         looks.append(found)
         if found == 0 and looks.count(0) == 1:
-            empty(mirror)
+            meanwhile(mirror)
         return found
 
     monkeypatch.setattr(comparing, "_fill", fill)
