@@ -156,7 +156,7 @@ def work() -> None:
     `keycard serve` does so too; this is for servers that do not, and there may be several.
     The first one also listens on KEYCARD_METRICS_PORT, if PROMETHEUS_MULTIPROC_DIR names the folder in which the server counts.
     """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     with listening(app), beating(app):
         outbox.run_worker(app.extensions["keycard.composers"], until={signal.SIGTERM, signal.SIGINT})
 

@@ -340,7 +340,7 @@ class Settings:
 
 def settings() -> Settings:
     """The settings of the current app."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - in one step, as it is asked often
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     found: Settings = app.config["SETTINGS"]
     return found
 

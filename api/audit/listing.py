@@ -49,4 +49,4 @@ def list_own_events(
 
 def _own(row: Row[Any], user_id: uuid.UUID) -> Mapping[str, Any]:
     hidden = {"session_id": None, "ip_address": None, "user_agent": None} if row.actor_id not in {None, user_id} else {}
-    return {**row._mapping, **hidden}  # noqa: SLF001 - the public name of it in SQLAlchemy
+    return {**row._mapping, **hidden}

@@ -150,7 +150,7 @@ def _declared(called: Request) -> Mapping[str, Any]:
 
 def _called() -> Request:
     """The request itself: every use of `request` would look for it again."""
-    found: Request = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
     return found
 
 

@@ -258,7 +258,7 @@ def _verified(credential: _Credential, called: Request) -> tuple[dict[str, Any],
 
 def _remember(location: str | None, header: dict[str, Any], claims: dict[str, Any], caller: Caller | None) -> None:
     """Where Flask-JWT-Extended's `get_jwt` and `current_user` look."""
-    context = g._get_current_object()  # noqa: SLF001 - once instead of four times
+    context = g._get_current_object()
     context._jwt_extended_jwt_header = header  # noqa: SLF001
     context._jwt_extended_jwt = claims  # noqa: SLF001
     context._jwt_extended_jwt_location = location  # noqa: SLF001

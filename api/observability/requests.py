@@ -35,8 +35,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def _keep() -> None:
     called: Any = request
-    called = called._get_current_object()  # noqa: SLF001 - what it stands for now
-    called.environ[KEPT] = (called, vars(g._get_current_object()))  # noqa: SLF001
+    called = called._get_current_object()
+    called.environ[KEPT] = (called, vars(g._get_current_object()))
 
 
 def signed_in(user_id: uuid.UUID, session_id: uuid.UUID) -> None:

@@ -31,7 +31,7 @@ def worker(composers: Mapping[str, Composer]) -> Iterator[None]:
     """
     from apscheduler.schedulers.background import BackgroundScheduler  # only one process needs it
 
-    rounds = _Rounds(current_app._get_current_object(), composers)  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
+    rounds = _Rounds(current_app._get_current_object(), composers)  # type: ignore[attr-defined]
     # It warns each second while a round takes longer than that; what can go wrong in a round, the round itself tells.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     scheduler = BackgroundScheduler(timezone=UTC)
