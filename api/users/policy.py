@@ -21,15 +21,15 @@ class Policy:
     description: str
 
 
-GUESSED = "not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address."
+REFUSED = "Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added."
 CLASSIC = Policy(
     "classic",
     10,
     # Spelled without look-ahead, so that every generator can follow it.
     r"[A-Z][\s\S]*[0-9]|[0-9][\s\S]*[A-Z]",
-    f"10 to 128 characters with one of A-Z and a digit; {GUESSED}",
+    f"10 to 128 characters with one of A-Z and a digit. {REFUSED}",
 )
-NIST = Policy("nist", 15, "", f"15 to 128 characters; {GUESSED}")
+NIST = Policy("nist", 15, "", f"15 to 128 characters. {REFUSED}")
 
 
 def policy(settings: Settings) -> Policy:

@@ -5,7 +5,7 @@ package generated
 // The document that this package was made from.
 const (
 	DocumentVersion = "0.1.0"
-	DocumentSHA256  = "9eaf246f1283c516008e027d55905b4cd4fe3618c21b3f0d32bf76f5efc1cd76"
+	DocumentSHA256  = "98361cb6616f8aefc09c0c7398e0d447488bfbff9cd75af1e2f622cea79d451d"
 )
 
 // The kinds of problems: what Slug of a problem may be. Later versions add more.

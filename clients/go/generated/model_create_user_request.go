@@ -21,7 +21,7 @@ var _ MappedNullable = &CreateUserRequest{}
 type CreateUserRequest struct {
 	// The username, public and unique; case does not count.
 	Username string `json:"username"`
-	// 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
+	// 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added.
 	Password *string `json:"password,omitempty"`
 	// The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:` or `pbkdf2:`.
 	PasswordHash *string `json:"password_hash,omitempty"`

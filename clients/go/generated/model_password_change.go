@@ -21,7 +21,7 @@ var _ MappedNullable = &PasswordChange{}
 type PasswordChange struct {
 	// The password.
 	CurrentPassword string `json:"current_password"`
-	// 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
+	// 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added.
 	NewPassword string `json:"new_password"`
 }
 

@@ -3,5 +3,5 @@
 /** The document that this was generated from. */
 export const document = {
   version: '0.1.0',
-  sha256: '9eaf246f1283c516008e027d55905b4cd4fe3618c21b3f0d32bf76f5efc1cd76',
+  sha256: '98361cb6616f8aefc09c0c7398e0d447488bfbff9cd75af1e2f622cea79d451d',
 } as const;

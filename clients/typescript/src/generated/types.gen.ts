@@ -333,7 +333,7 @@ export type NewUser = {
      */
     username: string;
     /**
-     * 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
+     * 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added.
      */
     password?: string;
     /**
@@ -364,7 +364,7 @@ export type PasswordChange = {
      */
     current_password: string;
     /**
-     * 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
+     * 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added.
      */
     new_password: string;
 };
@@ -398,7 +398,7 @@ export type PasswordReset = {
      */
     token: string;
     /**
-     * 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
+     * 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added.
      */
     new_password: string;
 };
@@ -513,7 +513,7 @@ export type RegisterRequest = {
      */
     username: string;
     /**
-     * 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words, names, sequences or repetitions, nor of the account's own name and address.
+     * 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a sequence, your username or your e-mail address with a few characters added.
      */
     password: string;
     /**

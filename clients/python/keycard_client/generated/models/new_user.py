@@ -15,8 +15,8 @@ class NewUser:
     """
     Attributes:
         username (str): The username, public and unique; case does not count.
-        password (str | Unset): 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known
-            words, names, sequences or repetitions, nor of the account's own name and address.
+        password (str | Unset): 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word,
+            a sequence, your username or your e-mail address with a few characters added.
         password_hash (str | Unset): The hash as the other application stored it: argon2, bcrypt, Werkzeug's `scrypt:`
             or `pbkdf2:`.
         email (str | Unset): An e-mail address.

@@ -13,8 +13,8 @@ class PasswordChange:
     """
     Attributes:
         current_password (str): The password.
-        new_password (str): 10 to 128 characters with one of A-Z and a digit; not common, not made of well-known words,
-            names, sequences or repetitions, nor of the account's own name and address.
+        new_password (str): 10 to 128 characters with one of A-Z and a digit. Refused: common passwords, and a word, a
+            sequence, your username or your e-mail address with a few characters added.
     """
 
     current_password: str
